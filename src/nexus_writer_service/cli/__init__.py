@@ -1,0 +1,1 @@
+"""Commands: the faces that a shell sees."""

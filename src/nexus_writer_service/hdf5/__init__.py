@@ -1,0 +1,1 @@
+"""The only code that touches HDF5: builds trees, appends points, commits, recovers."""

@@ -1,0 +1,88 @@
+"""What a layout offers: the trees to write at each moment of a scan's life.
+
+A plan is made from the description of a prepared scan. It holds no file and no clock: the moment is
+an argument, and the trees are merged into files by others.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from nexus_writer_service.model.description import ChannelName, ScanDescription
+from nexus_writer_service.model.events import ScanReference
+from nexus_writer_service.model.tree import Group
+from nexus_writer_service.model.verdict import Verdict
+
+Trees = Mapping[str, Group]
+"""What to merge, by absolute path of the file: the file's root group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the points of a channel go."""
+
+    file: str
+    """Absolute path."""
+    path: str
+    """Absolute path of the dataset inside the file."""
+
+
+class ScanPlan(Protocol):
+    """The trees of one scan."""
+
+    @property
+    def file(self) -> str:
+        """Absolute path of the file that holds the entries."""
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """Names of the scan's entries in ``file``, e.g. ``("4.1",)``; none may exist before."""
+
+    @property
+    def links(self) -> Trees:
+        """Links to the entries in other files (masters); a failure there costs no data."""
+
+    @property
+    def places(self) -> Mapping[ChannelName, Place]:
+        """Where each channel goes; a channel that is not here is not to be saved."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know about the layout: collisions of names, missing metadata."""
+
+    def root(self, now: datetime, versions: Mapping[str, str]) -> Mapping[str, str]:
+        """Attributes of the root of a new file.
+
+        Args:
+            now: the moment, with zone.
+            versions: HDF5_Version and h5py_version.
+        """
+
+    def start(self, now: datetime) -> Trees:
+        """What is written when the scan is prepared: the entries and all that is known by then."""
+
+    def first_point(self, channel: ChannelName) -> Trees:
+        """What appears with the first point of a channel: its dataset, its device, links to it."""
+
+    def plots(self, lengths: Mapping[ChannelName, int], *, final: bool) -> Trees:
+        """The plots that can be shown.
+
+        Args:
+            lengths: points written of each channel that has any.
+            final: no more points will come, so plots that need all of them can be made.
+        """
+
+    def references(self, channel: ChannelName, scans: tuple[ScanReference, ...]) -> Trees:
+        """What is written for the scans of a sequence."""
+
+    def finish(self, scan: ScanDescription, now: datetime) -> Trees:
+        """What is written at the end: end time and reason, last metadata.
+
+        Args:
+            scan: the description with its end.
+            now: the moment, with zone.
+        """
+
+    def verdict(self, verdict: Verdict) -> Trees:
+        """The verdict, for the record in the entry."""

@@ -1,0 +1,176 @@
+"""A file tree: what a NeXus file holds, as values. Layouts make trees, ``hdf5`` makes files.
+
+A tree is *merged* into a file, so that one scan can be written in steps (start, first point of a
+channel, end) and many scans share a file:
+
+- a group that exists is entered; its NX_class must not differ,
+- attributes are set, others stay,
+- a dataset that exists gets the new value,
+- a link takes the place of whatever has its name,
+- a stream dataset or image stack that exists stays as it is.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from nexus_writer_service.model.description import ChannelName, ImageFiles, Shape
+
+Value = str | bytes | bool | int | float | complex | list[str] | np.ndarray[Any, Any] | np.generic
+"""What a dataset or attribute can hold. Text becomes variable-length UTF-8; int becomes int64,
+float float64; ``list[str]`` a one-dimensional array of text (also the empty one)."""
+
+Attributes = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset whose value is known now."""
+
+    value: Value
+    attributes: Attributes = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """How chunks are compressed: HDF5 filters in the order in which they are applied."""
+
+    shuffle: bool = False
+    gzip: int | None = None
+    """Level 1 to 9, None for no deflate."""
+    bitshuffle: bool = False
+    """Filter 32008."""
+    bitshuffle_lz4: bool = False
+    """LZ4 inside filter 32008."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamDataset:
+    """A dataset that grows with the points of a channel; shape (*scan, *sample)."""
+
+    channel: ChannelName
+    dtype: np.dtype[Any]
+    sample: Shape
+    """Shape of one point; -1 where it varies: as long as the longest point, the rest is fill."""
+    scan: Shape = (0,)
+    """(0,): grows along one axis. Several axes (slow first): points fill the grid in C order; the
+    dataset has its full shape from the start and its slow axis grows if more points come."""
+    chunks: Shape = ()
+    """One length per axis of the dataset."""
+    filters: Filters = field(default_factory=Filters)
+    fill: Value | None = None
+    """None: HDF5's own default."""
+    attributes: Attributes = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStack:
+    """A dataset (frames, rows, columns) over the detector's own files; grows with the frames."""
+
+    channel: ChannelName
+    dtype: np.dtype[Any]
+    sample: Shape
+    files: ImageFiles
+    scan: Shape = (0,)
+    """As in ``StreamDataset``: with several axes the frames fill the grid in C order."""
+    storage: str = "virtual"
+    """virtual: mapped, not copied. uris: texts ``path::index``. copy: pixels. raw: HDF5 external
+    storage over the detector's files (uncompressed EDF)."""
+    chunks: Shape = ()
+    filters: Filters = field(default_factory=Filters)
+    """For ``copy`` only, like ``chunks``."""
+    fill: Value | None = None
+    attributes: Attributes = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualSource:
+    """A block of a virtual dataset: all of ``path`` in ``file``, put at ``start``."""
+
+    file: str
+    """Path as it stands in the file: relative to the file, or "." for the file itself."""
+    path: str
+    shape: Shape
+    """Shape of the source as seen here, C order."""
+    selection: tuple[tuple[int, int], ...] = ()
+    """(start, count) per axis of the source dataset; empty: all of it."""
+    source_shape: Shape = ()
+    """Shape of the source dataset; empty: same as ``shape``."""
+    start: Shape = ()
+    """Where the block begins in the virtual dataset; empty: at the origin."""
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualDataset:
+    """A dataset made of blocks of other datasets."""
+
+    dtype: np.dtype[Any]
+    shape: Shape
+    sources: tuple[VirtualSource, ...]
+    fill: Value | None = None
+    attributes: Attributes = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SoftLink:
+    """A link inside the file."""
+
+    target: str
+    """Absolute path, or relative to the group that holds the link."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalLink:
+    """A link to an object in another file."""
+
+    file: str
+    """Relative to the file that holds the link, wherever possible."""
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group; children by name."""
+
+    children: Mapping[str, "Node"] = field(default_factory=dict)
+    attributes: Attributes = field(default_factory=dict)
+
+
+Node = Group | Dataset | StreamDataset | ImageStack | VirtualDataset | SoftLink | ExternalLink
+
+
+def at(path: str, node: Node, nx_class: Mapping[str, str] | None = None) -> Group:
+    """A root group that holds ``node`` at ``path``.
+
+    Args:
+        path: absolute path, e.g. ``/1.1/instrument/diode``.
+        node: what stands there. At "/" it must be a group and is returned as it is.
+        nx_class: NX_class by absolute path of the groups above.
+    """
+    parts = [part for part in path.split("/") if part]
+    result: Node = node
+    for depth in range(len(parts) - 1, -1, -1):
+        above = "/" + "/".join(parts[:depth])
+        attributes = {"NX_class": nx_class[above]} if nx_class and above in nx_class else {}
+        result = Group({parts[depth]: result}, attributes)
+    if not isinstance(result, Group):
+        raise TypeError(f"the root of a file is a group, not a {type(result).__name__}")
+    return result
+
+
+def merged(*groups: Group) -> Group:
+    """One group with the children and attributes of all.
+
+    Groups of one name are merged; of other nodes of one name the last one wins.
+    """
+    children: dict[str, Node] = {}
+    attributes: dict[str, Value] = {}
+    for group in groups:
+        attributes.update(group.attributes)
+        for name, node in group.children.items():
+            old = children.get(name)
+            both = isinstance(old, Group) and isinstance(node, Group)
+            children[name] = merged(old, node) if both else node  # type: ignore[arg-type]
+    return Group(children, attributes)

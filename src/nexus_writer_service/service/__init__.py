@@ -1,0 +1,1 @@
+"""Lifecycle: what runs, in which thread, until when."""

@@ -1,0 +1,1 @@
+"""Adapters in: foreign protocols become scan events."""

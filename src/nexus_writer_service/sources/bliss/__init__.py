@@ -1,0 +1,1 @@
+"""BLISS: scans published in Redis by blissdata 2."""

@@ -1,0 +1,1 @@
+"""Public test kit: embedded Redis, simulated BLISS session, conformance gate."""
