@@ -1,0 +1,53 @@
+# The two commands of the README: `make demo` and `make test`. Each makes all that it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+CONSTRAINTS := requirements/constraints.txt
+
+.PHONY: help demo test test-bliss check venv redis bench clean
+
+help:
+	@echo "make demo        live scans become a NeXus file, with progress, verdicts and a plot"
+	@echo "make test        all tests"
+	@echo "make test-bliss  a real BLISS session against our writer (installs 1.6 GB once)"
+	@echo "make check       style, types, layers, spelling"
+	@echo "make bench       speed, beside the reference writer"
+
+demo: $(VENV)/.demo redis
+	$(BIN)/python -m nexus_writer_service.testing.demo
+
+test: venv redis
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-bliss: venv
+	PYTHON=$(PYTHON) WRITER_BIN=$(abspath $(BIN)) tests/lab/test-bliss $(ARGS)
+
+check: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+bench: venv redis
+	$(BIN)/python bench/compare_writers.py $(ARGS)
+
+venv: $(VENV)/.dev
+
+redis: $(VENV)/.demo
+	@scripts/ensure-redis $(BIN)/python
+
+$(VENV)/bin/python:
+	@scripts/make-venv $(PYTHON) $(VENV)
+
+$(VENV)/.demo: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(PIP) --constraint $(CONSTRAINTS) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(PIP) --constraint $(CONSTRAINTS) --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+clean:
+	rm -rf $(VENV) demo-output .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

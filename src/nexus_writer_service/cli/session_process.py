@@ -1,0 +1,152 @@
+"""A session writer as a plain process: starts, waits for signals, ends in order and says how."""
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+
+from nexus_writer_service.errors import SettingsError
+from nexus_writer_service.layout.esrf import EsrfOptions, plan
+from nexus_writer_service.model.description import ScanDescription
+from nexus_writer_service.model.states import SessionState
+from nexus_writer_service.service.clock import SystemClock
+from nexus_writer_service.service.disk_space import DiskWatch
+from nexus_writer_service.service.files import FilePool
+from nexus_writer_service.service.profiling import Profiler
+from nexus_writer_service.service.scan_writer import Surroundings
+from nexus_writer_service.service.scribe import Scribe
+from nexus_writer_service.service.session_writer import SessionWriter, Source
+from nexus_writer_service.service.status import StatusBoard
+
+_log = logging.getLogger(__name__)
+
+EVERY_WRITER = "any"
+"""As a ``data_writer`` name: scans are saved whichever writer BLISS has selected."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessOptions:
+    """How one session is to be saved by one process."""
+
+    session: str
+    layout: EsrfOptions = field(default_factory=EsrfOptions)
+    data_writers: tuple[str, ...] = ("external",)
+    roots: tuple[str, ...] = ()
+    profiling: str = "OFF"
+    grace: float = 5.0
+    """Seconds that scans have to end after the first signal."""
+    semaphore: Path | None = None
+    """A file that exists while the process listens."""
+
+
+def acceptor(names: tuple[str, ...]) -> Callable[[ScanDescription], bool]:
+    """Which scans to save: those whose ``data_writer`` has one of the names."""
+
+    def accepts(scan: ScanDescription) -> bool:
+        return scan.save and (EVERY_WRITER in names or scan.data_writer in names)
+
+    return accepts
+
+
+class SessionProcess:
+    """The parts of the process, put together.
+
+    Args:
+        options: what to save and how.
+        connect: makes the source of scans.
+        disk: looks at the free space.
+    """
+
+    def __init__(
+        self, options: ProcessOptions, connect: Callable[[], Source], disk: DiskWatch
+    ) -> None:
+        self._options = options
+        self._disk = disk
+        self._clock = SystemClock()
+        self._board = StatusBoard()
+        around = Surroundings(
+            files=FilePool(options.roots),
+            board=self._board,
+            clock=self._clock,
+            disk=disk,
+            layout=lambda scan: plan(scan, options.layout),
+            profiler=Profiler(options.profiling),
+            version=version("nexus_writer_service"),
+        )
+        self._scribe = Scribe(around)
+        self._writer = SessionWriter(
+            options.session,
+            connect,
+            self._scribe,
+            self._board,
+            self._clock,
+            accepts=acceptor(options.data_writers),
+            on_state=self._changed,
+        )
+        self._signalled = threading.Event()
+        self._hurry = threading.Event()
+
+    def run(self) -> int:
+        """Listen until SIGINT or SIGTERM; returns the exit status.
+
+        After the signal scans have ``grace`` seconds to end; what is not over by then is suspended
+        and named. A second signal does so at once.
+        """
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+        self._scribe.start()
+        self._writer.start()
+        while not self._signalled.wait(1.0):
+            if self._writer.state is SessionState.FAULT:
+                break
+        faulty = self._writer.state is SessionState.FAULT
+        self._end()
+        return 1 if faulty else 0
+
+    def _end(self) -> None:
+        running = self._writer.running()
+        if running:
+            _say(f"{len(running)} scans are running, they have {self._options.grace:g} s to end")
+        deadline = self._clock.monotonic() + self._options.grace
+        while self._writer.running() and self._clock.monotonic() < deadline:
+            if self._hurry.wait(0.05):
+                break
+        self._writer.stop()
+        self._remove_semaphore()
+        suspended = self._writer.running()
+        self._scribe.stop()
+        self._disk.stop()
+        for key in running:
+            status = self._board.get(key)
+            if status is not None:
+                how = "suspended" if key in suspended else "finished"
+                _say(f"scan {status.name} {how}: {status.reason}")
+        _say(f"session {self._options.session}: writer ended")
+
+    def _changed(self, state: SessionState, _reason: str) -> None:
+        semaphore = self._options.semaphore
+        if state is SessionState.ON and semaphore is not None:
+            try:
+                semaphore.touch()
+            except OSError as error:
+                raise SettingsError(f"cannot make the semaphore file: {error}") from error
+
+    def _remove_semaphore(self) -> None:
+        if self._options.semaphore is not None:
+            self._options.semaphore.unlink(missing_ok=True)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self._signalled.is_set():
+            self._hurry.set()
+        self._signalled.set()
+
+
+def _say(text: str) -> None:
+    """Tell whoever started the process, whatever the log level is."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,120 @@
+"""The one place where a file is opened, committed and closed.
+
+Today a commit is an HDF5 flush: what was written before is in the file for every reader that opens
+it afterwards. A kill during the flush can still damage the file; a driver that makes commits atomic
+replaces this module and nothing else.
+
+HDF5's own locking is off, because its exclusive lock would refuse every plain reader. Instead the
+writer holds a shared lock: readers with default locking open freely, and HDF5 itself refuses to
+open the file for writing in another process.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+from pathlib import Path
+from typing import Any, Final, Self
+
+import h5py
+from h5py import h5f, h5g, h5i
+
+from nexus_writer_service.errors import FileError, FileLockedError
+from nexus_writer_service.hdf5.failures import FAILURES, file_error
+
+_NO_LOCKS: Final = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+"""File systems without locks: go on without."""
+
+
+class CommittedFile:
+    """An HDF5 file open for writing, and the lock that keeps other writers out."""
+
+    def __init__(self, path: str, file: h5py.File, lock: int) -> None:
+        self.path = path
+        self._file = file
+        self._lock = lock
+        self.root: Any = h5g.open(file.id, b"/")
+
+    @classmethod
+    def open(cls, path: str) -> Self:
+        """Open to append; creates the file and its directories when missing.
+
+        Raises:
+            FileAccessError: no right to create or change it.
+            FileLockedError: another process has it open for writing.
+            DiskSpaceError: no room to create it.
+            FileError: it is not an HDF5 file, or damaged.
+        """
+        lock = -1
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            _lock_shared(lock, path)
+            # An empty file is one whose writer died before its first commit: nothing to lose.
+            mode = "r+" if os.fstat(lock).st_size else "w"
+            file = h5py.File(path, mode, locking=False)
+            if mode == "w":
+                file.flush()  # readers find an HDF5 file from here on
+        except FileError:
+            os.close(lock)
+            raise
+        except FAILURES as error:
+            if lock >= 0:
+                os.close(lock)
+            raise file_error(error, path, "open") from error
+        return cls(path, file, lock)
+
+    def commit(self) -> None:
+        """Bring everything written so far into the file.
+
+        Raises:
+            DiskSpaceError: no room; what was written stays in memory, so try again.
+            FileError: another failure of the disk.
+        """
+        try:
+            h5f.flush(self._file.id, h5f.SCOPE_LOCAL)
+        except FAILURES as error:
+            raise file_error(error, self.path, "commit") from error
+
+    def close(self) -> None:
+        """Commit and close.
+
+        Raises:
+            DiskSpaceError: no room. The file then stays open inside HDF5, until the process ends or
+                opens it again, since HDF5 crashes when it closes a file that it cannot flush.
+            FileError: another failure of the disk, with the same consequence.
+        """
+        try:
+            self.commit()
+        except FileError:
+            for open_id in h5f.get_obj_ids(self._file.id, h5f.OBJ_ALL):
+                h5i.inc_ref(open_id)
+            raise
+        else:
+            self._file.close()
+        finally:
+            os.close(self._lock)
+
+
+def _lock_shared(descriptor: int, path: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise FileLockedError(
+            f"cannot open {path}: {_holder(descriptor)} has it open for writing; "
+            "close it there, or save to another file"
+        ) from error
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+
+
+def _holder(descriptor: int) -> str:
+    """Who holds an exclusive lock, as far as this host knows."""
+    inode = os.fstat(descriptor).st_ino
+    with contextlib.suppress(OSError):  # no /proc: only the pid is missing
+        locks = Path("/proc/locks").read_text(encoding="ascii")
+        if match := re.search(rf"FLOCK +ADVISORY +WRITE +(\d+) \w+:\w+:{inode} ", locks):
+            return f"process {match[1]}"
+    return "another process"

@@ -1,0 +1,179 @@
+"""The files that detector servers write: which frame is where, and its pixels.
+
+They are opened read-only, apart from the writer's own file, with HDF5's locking off: the detector
+may still be writing. What cannot be read is not an error here but "not yet".
+"""
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import h5py
+import numpy as np
+
+from nexus_writer_service.errors import DatasetError
+from nexus_writer_service.hdf5.failures import FAILURES
+from nexus_writer_service.hdf5.values import Array
+from nexus_writer_service.model.description import ImageFiles, Shape
+
+_BLOCK_BYTES: Final = 8 << 20
+"""Pixels read at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Frames that follow each other in one file."""
+
+    path: str
+    """Absolute path of the file."""
+    index: int
+    """Of the first of them in the file."""
+    frame: int
+    """Number of the first of them in the stack."""
+    count: int
+
+
+def runs(files: ImageFiles, start: int, stop: int) -> Iterator[Run]:
+    """Where frames ``start .. stop - 1`` are, file by file [``ImageFiles``].
+
+    Raises:
+        DatasetError: the template has no field for the file number.
+    """
+    per_acquisition, per_file = files.frames_per_acquisition, files.frames_per_file
+    files_each = -(-per_acquisition // per_file) if per_acquisition and per_file else 1
+    while start < stop:
+        acquisition, inside = divmod(start, per_acquisition) if per_acquisition else (0, start)
+        file, index = divmod(inside, per_file) if per_file else (0, inside)
+        count = stop - start
+        if per_file:
+            count = min(count, per_file - index)
+        if per_acquisition:
+            count = min(count, per_acquisition - inside)
+        number = acquisition * files_each + file + files.first_file
+        yield Run(_path(files.path_template, number), index, start, count)
+        start += count
+
+
+def _path(template: str, number: int) -> str:
+    try:
+        return template % number
+    except (TypeError, ValueError) as error:
+        raise DatasetError(
+            f"image file template {template!r} has no single field for the file number: "
+            "it must look like /data/scan0001/camera_%04d.h5"
+        ) from error
+
+
+def is_there(path: str) -> bool:
+    """Whether a file exists and may be read."""
+    return os.access(path, os.R_OK)
+
+
+def holds(files: ImageFiles, path: str, frames: int) -> bool:
+    """Whether an HDF5 file has ``frames`` frames by now; other formats are not looked into."""
+    if not files.data_path:
+        return is_there(path)
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            shape = file[files.data_path].shape
+    except FAILURES:
+        return False
+    return len(shape) == 2 or (len(shape) > 0 and shape[0] >= frames)
+
+
+def pixels(run: Run, files: ImageFiles, sample: Shape, dtype: np.dtype[Any]) -> Iterator[Array]:
+    """The pixels of a run, as far as they can be read by now, in blocks of bounded size.
+
+    Args:
+        run: the frames to read.
+        files: what kind of files they are in.
+        sample: shape of one frame.
+        dtype: what the pixels are converted to, if that loses nothing.
+
+    Yields:
+        Arrays of shape (frames, *sample).
+
+    Raises:
+        DatasetError: the frames in the file have another shape or type; or fabio, which reads all
+            formats but HDF5, is not installed.
+    """
+    blocks = _hdf5_pixels(run, files.data_path, sample) if files.data_path else _fabio_pixels(run)
+    for block in blocks:
+        if block.shape[1:] != sample or not np.can_cast(block.dtype, dtype, "safe"):
+            raise DatasetError(
+                f"{run.path}: its frames have shape {block.shape[1:]} and type {block.dtype}, "
+                f"the channel was announced with {sample} and {dtype}"
+            )
+        yield block.astype(dtype, copy=False)
+
+
+def _hdf5_pixels(run: Run, data_path: str, sample: Shape) -> Iterator[Array]:
+    try:
+        with h5py.File(run.path, "r", locking=False) as file:
+            data = file[data_path]
+            if data.ndim == len(sample):  # a file with one frame need not have an axis for it
+                yield data[()][np.newaxis]
+                return
+            stop = min(run.index + run.count, data.shape[0])
+            step = max(1, _BLOCK_BYTES // max(1, data.nbytes // max(1, data.shape[0])))
+            for start in range(run.index, stop, step):
+                yield data[start : min(start + step, stop)]
+    except FAILURES:
+        return
+
+
+def _fabio_pixels(run: Run) -> Iterator[Array]:
+    for frame in _fabio_frames(run):
+        yield frame.data[np.newaxis]
+
+
+def _fabio_frames(run: Run) -> Iterator[Any]:
+    """The complete frames of a run that fabio finds in the file by now."""
+    fabio = _fabio(run.path)
+    try:
+        with fabio.open(run.path) as image:
+            for index in range(run.index, min(run.index + run.count, image.nframes)):
+                frame = image.get_frame(index)
+                if getattr(frame, "incomplete_data", False):
+                    return
+                yield frame
+    except (*FAILURES, AttributeError):
+        return
+
+
+def _fabio(path: str) -> Any:
+    try:
+        import fabio  # noqa: PLC0415 - optional: only for images that are not HDF5
+    except ImportError as error:
+        raise DatasetError(
+            f"{path} can only be read with fabio: pip install 'nexus_writer_service[images]'"
+        ) from error
+    return fabio
+
+
+def raw_places(run: Run, sample: Shape, dtype: np.dtype[Any]) -> Iterator[int]:
+    """Where in an EDF file the pixels of each frame begin, for the frames that are there by now.
+
+    Raises:
+        DatasetError: the bytes at that place are not the pixels: the file is compressed, or has
+            another byte order, type or shape than announced, or is not an EDF file.
+    """
+    size = math.prod(sample) * dtype.itemsize
+    for number, frame in enumerate(_fabio_frames(run)):
+        place: int = getattr(frame, "start", None) or 0  # 0, where a header is, for other formats
+        plain = place > 0 and frame.shape == sample and frame.dtype == dtype
+        if plain and os.path.getsize(run.path) < place + size:
+            return
+        if not plain or (number == 0 and not _are_the_pixels(run.path, place, frame.data)):
+            raise DatasetError(
+                f"{run.path} cannot be mapped as raw {dtype} pixels of shape {sample}: it is "
+                "compressed, or has another byte order, type or shape than announced"
+            )
+        yield place
+
+
+def _are_the_pixels(path: str, place: int, data: Array) -> bool:
+    stored = np.fromfile(path, data.dtype, count=data.size, offset=place)
+    return bool(np.array_equal(stored, data.ravel()))

@@ -1,0 +1,267 @@
+"""Image stacks: datasets over the files that detector servers write.
+
+A virtual or raw dataset refers to the files. HDF5 cannot add references to a dataset that exists,
+so it is made anew as frames come. That takes time for each file, so a long one is made anew less
+often: it takes at most a twentieth of the time, and is complete once the stack is settled.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import numpy as np
+from h5py import h5d, h5p, h5s
+
+from nexus_writer_service.errors import DatasetError
+from nexus_writer_service.hdf5.detector_files import holds, is_there, pixels, raw_places, runs
+from nexus_writer_service.hdf5.place import Place
+from nexus_writer_service.hdf5.storage import scan_axes
+from nexus_writer_service.hdf5.resume import points_in
+from nexus_writer_service.hdf5.selections import Spaces, boxes
+from nexus_writer_service.hdf5.stream import Growing, Stream
+from nexus_writer_service.hdf5.values import file_type
+from nexus_writer_service.hdf5.virtual import create_virtual
+from nexus_writer_service.model.description import ImageFiles, Shape
+from nexus_writer_service.model.tree import ImageStack, StreamDataset, VirtualSource
+
+_PAUSE: Final = 20.0
+"""A dataset is made anew at the earliest after this many times what it took the last time."""
+_MOST_RAW_FRAMES: Final = 2500
+"""HDF5 keeps 24 bytes for each piece of raw data in an object header message of 64 KiB at most."""
+_MOST_COPIED: Final = 64 << 20
+"""Bytes of pixels that may wait because the disk does not take them."""
+
+Clock = Callable[[], float]
+"""Seconds since some moment; never goes back."""
+
+
+class RawRefusedError(DatasetError):
+    """The files cannot be mapped as raw data; references to the frames can take their place."""
+
+    def __init__(self, stack: "RawStack", reason: str) -> None:
+        super().__init__(reason)
+        self.stack = stack
+
+
+class Stack(Growing):
+    """An image stack of an open file. Frames only ever grow in number."""
+
+    announced: "Announced"
+
+    @abstractmethod
+    def extend(self, frames: int) -> int:
+        """Take note that there are ``frames`` frames by now; returns ``length``."""
+
+    def missing_files(self) -> tuple[str, ...]:
+        """Files of the frames so far that are not there."""
+        return self.announced.missing()
+
+
+class Announced:
+    """The detector files of the frames announced so far."""
+
+    def __init__(self, files: ImageFiles) -> None:
+        self.files = files
+        self.frames = 0
+        self._newest = ("", 0)
+        self._unseen: list[str] = []
+
+    def extend(self, frames: int) -> None:
+        """There are ``frames`` frames by now."""
+        for run in runs(self.files, self.frames, frames):
+            if run.path != self._newest[0]:
+                self._unseen.append(run.path)
+            self._newest = (run.path, run.index + run.count)
+        self.frames = max(self.frames, frames)
+
+    def missing(self) -> tuple[str, ...]:
+        """Files that are not there; the newest must also hold its frames."""
+        self._unseen = [path for path in self._unseen if not is_there(path)]
+        path, frames = self._newest
+        if frames and path not in self._unseen and not holds(self.files, path, frames):
+            return (*self._unseen, path)
+        return tuple(self._unseen)
+
+
+class RemadeStack(Stack):
+    """A dataset that is made anew to grow."""
+
+    def __init__(self, place: Place, node: ImageStack, length: int, clock: Clock) -> None:
+        self.length = length
+        self.nbytes = 0
+        self.place = place
+        self.node = node
+        self.announced = Announced(node.files)
+        self.announced.extend(length)
+        self._made = length
+        self._clock = clock
+        self._not_before = -math.inf
+
+    @property
+    def waiting(self) -> bool:
+        """Whether frames are not mapped yet."""
+        return self._made < self.length
+
+    def write(self, spaces: Spaces) -> None:  # noqa: ARG002 - for streams
+        """Make the dataset anew, unless that is too costly to be done again so soon."""
+        begin = self._clock()
+        if begin < self._not_before and not self.settled:
+            return
+        self.place.replace(self._make(self.place.group))
+        self._made = self.length
+        end = self._clock()
+        self._not_before = end + _PAUSE * (end - begin)
+
+    def committed(self) -> None:
+        """Nothing is kept for later."""
+
+    def not_committed(self) -> None:
+        """Make it again."""
+        self._made = -1
+
+    def _shape(self) -> Shape:
+        scan = scan_axes(self.node)
+        row = math.prod(scan[1:])
+        return (max(scan[0] if len(scan) > 1 else 0, -(-self.length // row)), *scan[1:])
+
+    @abstractmethod
+    def _make(self, group: Any) -> Any:
+        """The dataset with all frames so far, not linked anywhere yet."""
+
+
+class VirtualStack(RemadeStack):
+    """Frames mapped from HDF5 files, which need not exist: what is missing reads as fill."""
+
+    def extend(self, frames: int) -> int:
+        """Map all of them, whether their files are there or not."""
+        self.announced.extend(frames)
+        self.length = max(self.length, frames)
+        return self.length
+
+    def _make(self, group: Any) -> Any:
+        return create_virtual(
+            group,
+            self.node.dtype,
+            (*self._shape(), *self.node.sample),
+            self._sources(),
+            fill=self.node.fill,
+            growing=True,
+        )
+
+    def _sources(self) -> Iterator[VirtualSource]:
+        files, sample = self.node.files, self.node.sample
+        inner = scan_axes(self.node)[1:]
+        whole = tuple((0, length) for length in sample)
+        for run in runs(files, 0, self.length):
+            first = 0
+            for corner, counts in boxes(run.frame, run.frame + run.count, inner):
+                count = math.prod(counts)
+                yield VirtualSource(
+                    file=self.place.reference(run.path),
+                    path=files.data_path,
+                    shape=(*counts, *sample),
+                    selection=((first, count), *whole),
+                    source_shape=(run.count, *sample),
+                    start=(*corner, *(0,) * len(sample)),
+                )
+                first += count
+
+
+class RawStack(RemadeStack):
+    """Frames mapped from the bytes of EDF files (HDF5 external storage, absolute paths).
+
+    HDF5 cannot leave pieces of such a dataset out: what is missing at the end of a grid reads zero.
+    """
+
+    def __init__(self, place: Place, node: ImageStack, clock: Clock) -> None:
+        super().__init__(place, node, 0, clock)
+        self._places: list[tuple[str, int]] = []
+
+    def extend(self, frames: int) -> int:
+        """Map up to the first frame that cannot be read yet.
+
+        Raises:
+            RawRefusedError: the files, or so many of them, cannot be mapped.
+        """
+        self.announced.extend(frames)
+        if frames > _MOST_RAW_FRAMES:
+            raise RawRefusedError(self, f"HDF5 maps at most {_MOST_RAW_FRAMES} frames as raw data")
+        try:
+            for run in runs(self.node.files, self.length, self.announced.frames):
+                found = list(raw_places(run, self.node.sample, self.node.dtype))
+                self._places += [(run.path, place) for place in found]
+                if len(found) < run.count:
+                    break
+        except DatasetError as error:
+            raise RawRefusedError(self, str(error)) from error
+        self.length = len(self._places)
+        return self.length
+
+    def _make(self, group: Any) -> Any:
+        return create_raw(group, self.node, self._shape(), self._places)
+
+
+def create_raw(group: Any, node: ImageStack, scan: Shape, places: list[tuple[str, int]]) -> Any:
+    """A dataset of shape (*scan, *sample) over bytes of other files, not linked anywhere yet.
+
+    Args:
+        group: low-level identifier of any group of the file.
+        node: what to make.
+        scan: numbers of points, slow axis first.
+        places: file and offset of each frame.
+    """
+    shape = (*scan, *node.sample)
+    size = math.prod(node.sample) * node.dtype.itemsize
+    properties = h5p.create(h5p.DATASET_CREATE)
+    properties.set_obj_track_times(False)
+    for path, place in places:
+        properties.set_external(path.encode(), place, size)
+    missing = math.prod(scan) - len(places)
+    if missing:
+        properties.set_external(b"/dev/null", 0, missing * size)
+    return h5d.create(group, None, file_type(node.dtype), h5s.create_simple(shape), properties)
+
+
+class ReferenceStack(Stream, Stack):
+    """Texts ``path::index``, one for each frame."""
+
+    def __init__(self, place: Place, node: ImageStack, dataset: Any, texts: StreamDataset) -> None:
+        super().__init__(place.path, dataset, texts, points_in(dataset, texts))
+        self.announced = Announced(node.files)
+        self.announced.extend(self.length)
+        self._place = place
+
+    def extend(self, frames: int) -> int:
+        """Refer to all of them, whether their files are there or not."""
+        texts = [
+            f"{self._place.reference(run.path)}::{run.index + number}"
+            for run in runs(self.announced.files, self.length, frames)
+            for number in range(run.count)
+        ]
+        self.announced.extend(frames)
+        self.append(self.length, [np.array(texts, dtype=object)])
+        return self.length
+
+
+class CopiedStack(Stream, Stack):
+    """The pixels themselves, as soon as they can be read."""
+
+    def __init__(self, path: str, node: ImageStack, dataset: Any, copies: StreamDataset) -> None:
+        super().__init__(path, dataset, copies, points_in(dataset, copies))
+        self.announced = Announced(node.files)
+        self.announced.extend(self.length)
+        self._node = node
+
+    def extend(self, frames: int) -> int:
+        """Copy up to the first frame that cannot be read yet."""
+        self.announced.extend(frames)
+        node = self._node
+        for run in runs(node.files, self.length, self.announced.frames):
+            for block in pixels(run, node.files, node.sample, node.dtype):
+                self.append(self.length, [block])
+                if self.nbytes > _MOST_COPIED:
+                    return self.length
+            if self.length < run.frame + run.count:
+                break
+        return self.length

@@ -1,0 +1,189 @@
+"""One HDF5 file that is being written: the only door of this package to HDF5."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5a, h5g
+
+from nexus_writer_service.errors import DatasetError, FileError, FilePathError
+from nexus_writer_service.hdf5.commit import CommittedFile
+from nexus_writer_service.hdf5.external import Clock
+from nexus_writer_service.hdf5.failures import file_error
+from nexus_writer_service.hdf5.growing import GrowingDatasets
+from nexus_writer_service.hdf5.merge import Kind, Merge, kind_of
+from nexus_writer_service.model.tree import Group
+
+
+class NexusFile:
+    """One HDF5 file that is being written. All calls from one thread.
+
+    Nothing of what is done shows to others before ``commit``. Links are never followed. Paths are
+    absolute and without repeated slashes.
+    """
+
+    def __init__(self, file: CommittedFile, clock: Clock) -> None:
+        self.path = file.path
+        """Absolute path of the file."""
+        self._file = file
+        self._growing = GrowingDatasets(file.root, file.path, clock)
+        self._merged = False
+
+    @classmethod
+    def open(cls, path: str, *, clock: Clock = time.monotonic) -> "NexusFile":
+        """Create the file and its directories when missing, else open it to append.
+
+        Args:
+            path: absolute.
+            clock: seconds since some moment; paces the growth of long image stacks.
+
+        Raises:
+            FilePathError: the path is relative.
+            FileAccessError: no right to create or change the file.
+            FileLockedError: another process has it open for writing.
+            DiskSpaceError: no room to create it.
+            FileError: it is not an HDF5 file, or damaged.
+        """
+        if not os.path.isabs(path):
+            raise FilePathError(f"file path {path!r} is relative: give an absolute path")
+        return cls(CommittedFile.open(path), clock)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the root has no NX_class yet."""
+        return not h5a.exists(self._file.root, b"NX_class")
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """``HDF5_Version`` and ``h5py_version``, as the attributes of an NXroot are called."""
+        return {
+            "HDF5_Version": h5py.version.hdf5_version,
+            "h5py_version": h5py.version.version,
+        }
+
+    def has(self, path: str) -> bool:
+        """Whether there is an object, or a link even if dangling, of that name."""
+        *above, last = [part for part in path.split("/") if part] or [""]
+        group = self._file.root
+        for name in above:
+            if kind_of(group, name) is not Kind.GROUP:
+                return False
+            group = h5g.open(group, name.encode())
+        return not last or kind_of(group, last) is not Kind.NOTHING
+
+    def merge(self, tree: Group) -> tuple[str, ...]:
+        """Merge a root group into the file [rules in ``model/tree.py``].
+
+        Returns:
+            Problems, each with path, cause and cure: nodes that could not be written (what is below
+            them is missing too, all else is written), and image stacks that had to be stored in
+            another way since the last merge.
+        """
+        merge = Merge(self.path, self._growing)
+        self._merged = True
+        try:
+            merge.group(self._file.root, "/", tree)
+        except DatasetError as error:
+            merge.problems.append(f"{self.path}: {error}")
+        notices, self._growing.notices = self._growing.notices, []
+        return (*notices, *merge.problems)
+
+    def append(self, path: str, start: int, batches: Sequence[np.ndarray[Any, Any]]) -> None:
+        """Take points ``start ..`` of the stream dataset at ``path``, made before by ``merge``.
+
+        A start beyond the length leaves a gap of fill; points that are there already are skipped,
+        so it does no harm to append twice. The arrays are kept: do not change them afterwards.
+
+        Args:
+            path: of the dataset.
+            start: index of the first point.
+            batches: each of shape (points, *sample).
+
+        Raises:
+            DatasetError: unknown dataset, wrong dtype or shape; nothing of this call is taken.
+        """
+        self._growing.append(path, start, batches)
+
+    def extend(self, path: str, frames: int) -> int:
+        """The image stack at ``path`` has ``frames`` frames by now; the number only grows.
+
+        Returns:
+            How many of them the dataset has, or will have with the next commits: all of a virtual
+            stack and of references; of copies and raw data as many as could be read, so call again.
+
+        Raises:
+            DatasetError: unknown stack, or its files do not hold the images that were announced.
+        """
+        return self._growing.extend(path, frames)
+
+    def settle(self, path: str) -> None:
+        """Nothing more will come at or below ``path``.
+
+        The next commit completes its image stacks, however long they are, and forgets its datasets.
+        """
+        self._growing.settle(path)
+
+    def missing_files(self, path: str) -> tuple[str, ...]:
+        """Detector files (absolute) of the frames announced so far that are not there.
+
+        A file counts as missing when it does not exist, when it may not be read, and, for the
+        newest one if it is HDF5, when it does not hold its frames.
+
+        Raises:
+            DatasetError: unknown stack.
+        """
+        return self._growing.missing_files(path)
+
+    def length(self, path: str) -> int:
+        """Points or frames of a dataset that grows, buffered ones included.
+
+        Raises:
+            DatasetError: unknown dataset.
+        """
+        return self._growing.length(path)
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Memory held by points and pixels that are not committed."""
+        return self._growing.nbytes
+
+    @property
+    def dirty(self) -> bool:
+        """Whether there is something for a commit to do."""
+        return self._merged or self._growing.waiting
+
+    def commit(self) -> None:
+        """Bring everything into the file: whoever opens it from now on sees it.
+
+        The growth of long image stacks may be left for a later commit; the file stays dirty then.
+
+        Raises:
+            DiskSpaceError: no room. What could not be written stays in memory for the next commit.
+            FileError: another failure; what could be written is written, the rest stays in memory.
+        """
+        failed = self._growing.write()
+        try:
+            self._file.commit()
+        except FileError:
+            self._growing.not_committed()
+            raise
+        self._growing.committed()
+        self._merged = False
+        if failed is not None:
+            raise file_error(failed[1], f"{failed[0]} in {self.path}", "write") from failed[1]
+
+    def close(self) -> None:
+        """Commit everything and close.
+
+        Raises:
+            DiskSpaceError: no room. What could not be written is lost.
+            FileError: another failure of the disk, with the same consequence.
+        """
+        self.settle("/")
+        failed = self._growing.write()
+        self._file.close()
+        if failed is not None:
+            raise file_error(failed[1], f"{failed[0]} in {self.path}", "write") from failed[1]

@@ -1,0 +1,256 @@
+"""All datasets of an open file that grow: streams of points and image stacks, by their path."""
+
+from typing import Any, Final
+
+import numpy as np
+from h5py import h5d
+
+from nexus_writer_service.errors import DatasetError
+from nexus_writer_service.hdf5.detector_files import runs
+from nexus_writer_service.hdf5.external import (
+    Clock,
+    CopiedStack,
+    RawRefusedError,
+    RawStack,
+    ReferenceStack,
+    Stack,
+    VirtualStack,
+    create_raw,
+)
+from nexus_writer_service.hdf5.failures import FAILURES, RefusedError
+from nexus_writer_service.hdf5.place import Place
+from nexus_writer_service.hdf5.storage import create_growing, first_shape
+from nexus_writer_service.hdf5.resume import points_in
+from nexus_writer_service.hdf5.selections import Spaces
+from nexus_writer_service.hdf5.stream import Growing, Stream
+from nexus_writer_service.hdf5.values import TEXT, file_type, stored_dtype
+from nexus_writer_service.hdf5.virtual import create_virtual
+from nexus_writer_service.model.tree import ImageStack, StreamDataset
+
+GrowingNode = StreamDataset | ImageStack
+
+_REFERENCE_CHUNK: Final = 1024
+
+
+class GrowingDatasets:
+    """What grows in one open file.
+
+    Args:
+        root: low-level identifier of its root group.
+        file: its absolute path.
+        clock: seconds since some moment.
+    """
+
+    def __init__(self, root: Any, file: str, clock: Clock) -> None:
+        self._root = root
+        self._file = file
+        self._clock = clock
+        self._by_path: dict[str, Growing] = {}
+        self.nbytes = 0
+        """Memory held by points and pixels."""
+        self.notices: list[str] = []
+        """What went otherwise than asked for since somebody looked."""
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._by_path
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the next commits have something to write."""
+        return any(growing.waiting for growing in self._by_path.values())
+
+    # ------------------------------------------------------------------------ coming and going
+
+    def create(self, group: Any, node: GrowingNode) -> Any:
+        """An empty dataset for a node, not linked anywhere yet.
+
+        Args:
+            group: low-level identifier of any group of the file.
+            node: what to make.
+
+        Raises:
+            RefusedError: the node cannot be made.
+        """
+        if isinstance(node, StreamDataset):
+            return create_growing(group, node)
+        _check(node)
+        match node.storage:
+            case "virtual":
+                shape = first_shape(node)
+                return create_virtual(group, node.dtype, shape, (), fill=node.fill, growing=True)
+            case "raw":
+                return create_raw(group, node, (0,), [])
+            case _:
+                return create_growing(group, _as_stream(node, node.storage))
+
+    def attach(self, path: str, node: GrowingNode, dataset: Any) -> None:
+        """Let a dataset, new or left by an earlier writer, grow from now on.
+
+        Raises:
+            RefusedError: it is not such a dataset as the node describes.
+        """
+        self._by_path[path] = self._attached(path, node, dataset)
+
+    def _attached(self, path: str, node: GrowingNode, dataset: Any) -> Growing:
+        if isinstance(node, StreamDataset):
+            _check_stream(path, node, dataset)
+            return Stream(path, dataset, node, points_in(dataset, node))
+        _check(node)
+        place = Place(self._root, self._file, path)
+        referenced = node.storage == "raw" and dataset.get_type().equal(file_type(TEXT))
+        if node.storage == "raw" and not referenced:
+            _check_type(path, dataset, node.dtype, len(node.sample) + 1)
+            return RawStack(place, node, self._clock)
+        if node.storage == "virtual":
+            _check_type(path, dataset, node.dtype, len(first_shape(node)))
+            return VirtualStack(place, node, _frames_mapped(path, dataset, node), self._clock)
+        stream = _as_stream(node, "uris" if referenced else node.storage)
+        _check_stream(path, stream, dataset)
+        if node.storage == "copy":
+            return CopiedStack(path, node, dataset, stream)
+        return ReferenceStack(place, node, dataset, stream)
+
+    def forget(self, path: str) -> None:
+        """Something else takes the place of ``path``: what grew at or below it is gone."""
+        for one in self._at_or_below(path):
+            self.nbytes -= self._by_path.pop(one).nbytes
+
+    def settle(self, path: str) -> None:
+        """Nothing more will come at or below ``path``: the next commit writes all and lets go."""
+        for one in self._at_or_below(path):
+            self._by_path[one].settled = True
+
+    def _at_or_below(self, path: str) -> list[str]:
+        below = path.rstrip("/") + "/"
+        return [one for one in self._by_path if one == path or one.startswith(below)]
+
+    # --------------------------------------------------------------------------------- growing
+
+    def append(self, path: str, start: int, batches: Any) -> None:
+        """Take points of a stream [``NexusFile.append``]."""
+        stream = self._by_path.get(path)
+        if not isinstance(stream, Stream) or isinstance(stream, Stack):
+            raise DatasetError(f"{path} in {self._file} is not a stream dataset: merge it first")
+        before = stream.nbytes
+        stream.append(start, batches)
+        self.nbytes += stream.nbytes - before
+
+    def extend(self, path: str, frames: int) -> int:
+        """Take note of frames of a stack [``NexusFile.extend``]."""
+        stack = self._stack(path)
+        before = stack.nbytes
+        try:
+            return stack.extend(frames)
+        except RawRefusedError as refusal:
+            self.notices.append(
+                f"{path} in {self._file}: {refusal}; it holds references to the frames "
+                "(path::index) instead"
+            )
+            return self._refer_instead(path, refusal.stack).extend(frames)
+        finally:
+            self.nbytes += self._by_path[path].nbytes - before
+
+    def _refer_instead(self, path: str, stack: RawStack) -> Stack:
+        """Replace a raw stack by references to its frames."""
+        node = _as_stream(stack.node, "uris")
+        dataset = create_growing(stack.place.group, node)
+        stack.place.replace(dataset)
+        references = ReferenceStack(stack.place, stack.node, dataset, node)
+        self._by_path[path] = references
+        return references
+
+    def missing_files(self, path: str) -> tuple[str, ...]:
+        """Detector files of a stack that are not there."""
+        return self._stack(path).missing_files()
+
+    def length(self, path: str) -> int:
+        """Points or frames."""
+        growing = self._by_path.get(path)
+        if growing is None:
+            raise DatasetError(f"{path} in {self._file} does not grow: merge it first")
+        return growing.length
+
+    def _stack(self, path: str) -> Stack:
+        stack = self._by_path.get(path)
+        if not isinstance(stack, Stack):
+            raise DatasetError(f"{path} in {self._file} is not an image stack: merge it first")
+        return stack
+
+    # ---------------------------------------------------------------------------------- commit
+
+    def write(self) -> tuple[str, BaseException] | None:
+        """Bring all that waits into HDF5; returns the path and error of the first that failed."""
+        failed: tuple[str, BaseException] | None = None
+        spaces = Spaces()
+        for path, growing in self._by_path.items():
+            if growing.waiting:
+                try:
+                    growing.write(spaces)
+                except FAILURES as error:
+                    failed = failed or (path, error)
+        return failed
+
+    def committed(self) -> None:
+        """What was written is in the file for good."""
+        done = []
+        nbytes = 0
+        for path, growing in self._by_path.items():
+            growing.committed()
+            nbytes += growing.nbytes
+            if growing.settled and not growing.waiting:
+                done.append(path)
+        for path in done:
+            del self._by_path[path]
+        self.nbytes = nbytes
+
+    def not_committed(self) -> None:
+        """What was written may be lost inside HDF5."""
+        for growing in self._by_path.values():
+            growing.not_committed()
+
+
+def _check_stream(path: str, node: StreamDataset, dataset: Any) -> None:
+    _check_type(path, dataset, stored_dtype(node.dtype), len(first_shape(node)))
+    if dataset.get_create_plist().get_layout() != h5d.CHUNKED:
+        raise RefusedError(f"{path} exists and cannot grow: choose another name for it")
+
+
+def _check_type(path: str, dataset: Any, dtype: np.dtype[Any], rank: int) -> None:
+    if dataset.rank != rank or not dataset.get_type().equal(file_type(dtype)):
+        raise RefusedError(
+            f"{path} exists with {dataset.rank} axes of {dataset.dtype} and not with {rank} axes "
+            f"of {dtype}: choose another name for one of them"
+        )
+
+
+def _check(node: ImageStack) -> None:
+    if any(length < 1 for length in node.sample):
+        raise RefusedError(f"images of unknown shape {node.sample} cannot be saved")
+    if node.storage not in ("virtual", "uris", "copy", "raw"):
+        raise RefusedError(f"images cannot be stored as {node.storage!r}")
+    if node.storage == "virtual" and not node.files.data_path:
+        raise RefusedError(
+            f"images in {node.files.file_format} files cannot be mapped: only those in HDF5 files"
+        )
+    next(runs(node.files, 0, 1))
+
+
+def _as_stream(node: ImageStack, storage: str) -> StreamDataset:
+    """The stream dataset behind a stack of pixels or of references."""
+    if storage == "copy":
+        return StreamDataset(
+            node.channel, node.dtype, node.sample, node.scan, node.chunks, node.filters, node.fill
+        )
+    return StreamDataset(node.channel, TEXT, (), chunks=(_REFERENCE_CHUNK,))
+
+
+def _frames_mapped(path: str, dataset: Any, node: ImageStack) -> int:
+    """Frames that a virtual dataset has, by its mapping alone: sources are never opened here."""
+    properties = dataset.get_create_plist()
+    if properties.get_layout() != h5d.VIRTUAL:
+        raise RefusedError(f"{path} exists and is not virtual: choose another name for it")
+    values = sum(
+        properties.get_virtual_vspace(index).get_select_npoints()
+        for index in range(properties.get_virtual_count())
+    )
+    return int(values // np.prod(node.sample))

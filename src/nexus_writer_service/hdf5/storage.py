@@ -1,0 +1,131 @@
+"""How datasets that grow are laid out in the file: chunks, filters, fill, chunk cache."""
+
+import math
+from typing import Any, Final
+
+import numpy as np
+from h5py import h5d, h5p, h5s, h5z
+
+from nexus_writer_service.hdf5.failures import RefusedError
+from nexus_writer_service.hdf5.values import TEXT, file_type, stored_dtype
+from nexus_writer_service.model.description import Shape
+from nexus_writer_service.model.tree import Filters, ImageStack, StreamDataset, Value
+
+_CHUNK_BYTES: Final = 1 << 20
+"""Size to aim at where the layout leaves the chunks open; h5py's guide gives 10 KiB to 1 MiB."""
+_CHUNK_POINTS: Final = 512
+_LARGEST_CACHE: Final = 32 << 20
+_BITSHUFFLE: Final = 32008
+_BITSHUFFLE_LZ4: Final = 2
+"""Second option of filter 32008: compress with LZ4 (0: do not compress)."""
+
+
+def scan_axes(node: StreamDataset | ImageStack) -> Shape:
+    """Lengths of the scan's axes, slow first; (0,) for a scan of unknown length.
+
+    Raises:
+        RefusedError: a fast axis without length, into which no point fits.
+    """
+    scan = node.scan or (0,)
+    if any(length < 1 for length in scan[1:]):
+        raise RefusedError(
+            f"a scan of shape {scan} has an axis without points: publish its numbers of points"
+        )
+    return scan
+
+
+def first_shape(node: StreamDataset | ImageStack) -> Shape:
+    """Shape at creation: no points along a single scan axis, the full grid along several."""
+    scan = scan_axes(node)
+    start = (0,) if len(scan) == 1 else scan
+    return (*start, *(max(length, 0) for length in node.sample))
+
+
+def chunk_shape(node: StreamDataset) -> Shape:
+    """Chunks that HDF5 accepts: as the layout wants, at least 1 along each axis.
+
+    Raises:
+        RefusedError: the layout gives another number of axes.
+    """
+    rank = len(scan_axes(node)) + len(node.sample)
+    if not node.chunks:
+        return _default_chunks(node)
+    if len(node.chunks) != rank:
+        raise RefusedError(
+            f"chunks {node.chunks} are not those of a dataset with {rank} axes: "
+            "give one length per axis"
+        )
+    return tuple(max(1, length) for length in node.chunks)
+
+
+def _default_chunks(node: StreamDataset) -> Shape:
+    """From the fast axis on, whole axes as long as they fit."""
+    lengths = [*scan_axes(node), *node.sample]
+    left = max(1, _CHUNK_BYTES // stored_dtype(node.dtype).itemsize)
+    chunks = []
+    for length in reversed(lengths):
+        wanted = length if length > 0 else _CHUNK_POINTS
+        chunks.append(max(1, min(wanted, left)))
+        left = max(1, left // chunks[-1])
+    return tuple(reversed(chunks))
+
+
+def create_growing(group: Any, node: StreamDataset) -> Any:
+    """A dataset that can grow along all axes, not linked anywhere yet.
+
+    Args:
+        group: low-level identifier of any group of the file.
+        node: what to make.
+
+    Raises:
+        RefusedError: the node cannot be made.
+    """
+    dtype = stored_dtype(node.dtype)
+    properties = h5p.create(h5p.DATASET_CREATE)
+    properties.set_obj_track_times(False)
+    chunks = chunk_shape(node)
+    properties.set_chunk(chunks)
+    if dtype != TEXT:  # filters see pointers there, not characters
+        _set_filters(properties, node.filters)
+    set_fill(properties, node.fill, dtype)
+    shape = first_shape(node)
+    space = h5s.create_simple(shape, (h5s.UNLIMITED,) * len(shape))
+    access = access_properties(chunks, shape, dtype.itemsize)
+    return h5d.create(group, None, file_type(dtype), space, properties, access)
+
+
+def set_fill(properties: Any, fill: Value | None, dtype: np.dtype[Any]) -> None:
+    """Set what is read where nothing was written; None and text leave it to HDF5."""
+    if fill is not None and dtype != TEXT:
+        properties.set_fill_value(np.array(fill, dtype=dtype))
+
+
+def _set_filters(properties: Any, filters: Filters) -> None:
+    if filters.shuffle:
+        properties.set_shuffle()
+    if filters.gzip is not None:
+        properties.set_deflate(filters.gzip)
+    if filters.bitshuffle:
+        import hdf5plugin  # noqa: F401, PLC0415 - registers its filters: only where one is used
+
+        options = (0, _BITSHUFFLE_LZ4 if filters.bitshuffle_lz4 else 0)
+        properties.set_filter(_BITSHUFFLE, h5z.FLAG_MANDATORY, options)
+
+
+def access_properties(chunks: Shape, shape: Shape, itemsize: int) -> Any:
+    """A chunk cache that holds the chunks in which the next point falls, and no more.
+
+    HDF5 2 gives each dataset up to 8 MiB of cache and 64 KiB of hash table: a gigabyte for a scan
+    of a thousand channels.
+    """
+    beside = math.prod(
+        max(1, math.ceil(length / chunk))
+        for length, chunk in zip(shape[1:], chunks[1:], strict=True)
+    )
+    chunk_bytes = math.prod(chunks) * itemsize
+    properties = h5p.create(h5p.DATASET_ACCESS)
+    slots = max(53, 4 * beside + 1)
+    properties.set_chunk_cache(
+        slots, max(chunk_bytes, min(beside * chunk_bytes, _LARGEST_CACHE)), 0.75
+    )
+    return properties

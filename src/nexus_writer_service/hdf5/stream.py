@@ -1,0 +1,233 @@
+"""A dataset that grows with the points of a channel.
+
+Points stay in memory until a commit has succeeded, since a flush that fails can lose them inside
+HDF5; they are then written again. Only a dataset with much waiting is written earlier.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from nexus_writer_service.errors import DatasetError
+from nexus_writer_service.hdf5.failures import FAILURES
+from nexus_writer_service.hdf5.selections import Spaces, boxes
+from nexus_writer_service.hdf5.storage import scan_axes
+from nexus_writer_service.hdf5.values import Array, memory_type, stored_dtype
+from nexus_writer_service.model.description import Shape
+from nexus_writer_service.model.tree import StreamDataset
+
+_EARLY_BYTES: Final = 4 << 20
+"""Waiting bytes above which whole chunks are written before the commit."""
+_MOST_BYTES: Final = 32 << 20
+"""Waiting bytes above which all points are, also into chunks that are not full."""
+
+
+class Growing(ABC):
+    """A dataset of an open file that grows."""
+
+    length: int
+    """Points, or frames, including those that wait for the next commits."""
+    nbytes: int
+    """Memory held by what is not committed."""
+    settled: bool = False
+    """Nothing more will come."""
+
+    @property
+    @abstractmethod
+    def waiting(self) -> bool:
+        """Whether the next commits have something to write."""
+
+    @abstractmethod
+    def write(self, spaces: Spaces) -> None:
+        """Bring what waits into HDF5."""
+
+    @abstractmethod
+    def committed(self) -> None:
+        """Learn that what was written is in the file for good."""
+
+    @abstractmethod
+    def not_committed(self) -> None:
+        """Learn that what was written may be lost inside HDF5: the next commit writes it again."""
+
+
+class Stream(Growing):
+    """One stream dataset of an open file.
+
+    Args:
+        path: of the dataset, for messages.
+        dataset: its low-level identifier.
+        node: what it was made from.
+        length: points that are in it.
+    """
+
+    def __init__(self, path: str, dataset: Any, node: StreamDataset, length: int) -> None:
+        self.path = path
+        self.length = length
+        self.nbytes = 0
+        self._dataset = dataset
+        self._dtype = stored_dtype(node.dtype)
+        self._memory_type = memory_type(self._dtype)
+        self._sample = node.sample
+        self._inner = scan_axes(node)[1:]
+        self._shape: Shape = dataset.shape
+        self._early_points = dataset.get_create_plist().get_chunk()[0] * math.prod(self._inner)
+        self._early = True
+        self._waiting: list[tuple[int, Array]] = []
+        self._written: list[tuple[int, Array]] = []
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the next commit has something to write."""
+        return bool(self._waiting)
+
+    def append(self, start: int, batches: Sequence[Array]) -> None:
+        """Take points ``start ..``; those that are there already are skipped.
+
+        Raises:
+            DatasetError: wrong dtype or shape; none of the points is taken.
+        """
+        fitting = [self._fitting(batch) for batch in batches]
+        for batch in fitting:
+            stop = start + len(batch)
+            if stop > self.length:
+                new = batch[max(0, self.length - start) :]
+                self._waiting.append((stop - len(new), new))
+                self.nbytes += new.nbytes
+                self.length = stop
+            start = stop
+        if self.nbytes > _EARLY_BYTES and self._early and self._waiting:
+            self._write_early()
+
+    def write(self, spaces: Spaces) -> None:
+        """Write all waiting points; they stay in memory until ``committed``."""
+        for start, points in _joined(self._waiting):
+            self._put(start, points, spaces)
+        self._written += self._waiting
+        self._waiting = []
+
+    def committed(self) -> None:
+        """What was written is in the file for good."""
+        self._written.clear()
+        self.nbytes = sum(points.nbytes for _, points in self._waiting)
+        self._early = True
+
+    def not_committed(self) -> None:
+        """What was written may be lost inside HDF5: the next commit writes it again."""
+        self._waiting = self._written + self._waiting
+        self._written = []
+
+    def _fitting(self, batch: Array) -> Array:
+        expected = (len(batch), *self._sample) if batch.ndim else None
+        if expected is None or (
+            batch.shape != expected
+            and (
+                batch.ndim != len(expected)
+                or any(
+                    wanted not in (-1, length)
+                    for wanted, length in zip(self._sample, batch.shape[1:], strict=True)
+                )
+            )
+        ):
+            raise DatasetError(
+                f"{self.path}: points of shape {batch.shape[1:]} do not fit samples of shape "
+                f"{self._sample} (-1 is any length): the channel was announced with another shape"
+            )
+        if batch.dtype != self._dtype or not batch.flags.c_contiguous:
+            return self._converted(batch)
+        return batch
+
+    def _converted(self, batch: Array) -> Array:
+        text = self._dtype.kind == "O"
+        if text and batch.dtype.kind in "UTO":
+            values = batch.astype(object)
+            if all(isinstance(item, str) for item in values.flat):
+                return values.astype(self._dtype)
+        elif not text and np.can_cast(batch.dtype, self._dtype, "equiv"):
+            return np.require(batch, self._dtype, "C")
+        raise DatasetError(
+            f"{self.path}: points of type {batch.dtype} do not fit a dataset of type "
+            f"{'text' if text else self._dtype}: the channel was announced with another type"
+        )
+
+    def _write_early(self) -> None:
+        """Write whole chunks, and all if that leaves too much, and let go of their memory."""
+        stop = self.length // self._early_points * self._early_points
+        if stop <= self._waiting[0][0]:
+            if self.nbytes <= _MOST_BYTES:
+                return
+            stop = self.length
+        try:
+            self._write_up_to(stop)
+            if self.nbytes > _MOST_BYTES:
+                self._write_up_to(self.length)
+        except FAILURES:
+            # The points still wait. The commit writes them again and tells what is wrong.
+            self._early = False
+
+    def _write_up_to(self, stop: int) -> None:
+        spaces = Spaces()
+        ready, later = [], []
+        for start, points in self._waiting:
+            cut = min(max(0, stop - start), len(points))
+            if cut:
+                ready.append((start, points[:cut]))
+            if cut < len(points):
+                later.append((start + cut, points[cut:]))
+        for start, points in _joined(ready):
+            self._put(start, points, spaces)
+        self._waiting = later
+        self.nbytes = sum(points.nbytes for _, points in self._written + later)
+
+    def _put(self, start: int, points: Array, spaces: Spaces) -> None:
+        stop = start + len(points)
+        sample = points.shape[1:]
+        self._grow(stop, sample)
+        if not points.size:
+            return
+        corner = (0,) * len(sample)
+        done = 0
+        for first, counts in boxes(start, stop, self._inner):
+            count = math.prod(counts)
+            part = points if count == len(points) else points[done : done + count]
+            self._dataset.write(
+                spaces.in_memory(part.size),
+                spaces.in_file(self._shape, (*first, *corner), (*counts, *sample)),
+                part,
+                self._memory_type,
+            )
+            done += count
+
+    def _grow(self, stop: int, sample: Shape) -> None:
+        """Make room for points up to ``stop`` of shape ``sample``."""
+        old = self._shape
+        inner = self._inner
+        slow = -(-stop // math.prod(inner)) if inner else stop
+        after = old[1 + len(inner) :]
+        if slow <= old[0] and all(map(int.__le__, sample, after)):
+            return
+        shape = (max(slow, old[0]), *inner, *map(max, sample, after))
+        self._dataset.set_extent(shape)
+        self._shape = shape
+
+
+def _joined(parts: list[tuple[int, Array]]) -> Iterator[tuple[int, Array]]:
+    """Neighbours of one sample shape as one array."""
+    run: list[Array] = []
+    start = stop = 0
+    for first, points in parts:
+        if run and (first != stop or points.shape[1:] != run[0].shape[1:]):
+            yield start, _one(run)
+            run = []
+        if not run:
+            start = first
+        run.append(points)
+        stop = first + len(points)
+    if run:
+        yield start, _one(run)
+
+
+def _one(run: list[Array]) -> Array:
+    return run[0] if len(run) == 1 else np.concatenate(run)

@@ -1,0 +1,59 @@
+"""Virtual datasets: blocks of other datasets, mapped and not copied."""
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from h5py import h5d, h5p, h5s
+
+from nexus_writer_service.hdf5.storage import set_fill
+from nexus_writer_service.hdf5.values import file_type
+from nexus_writer_service.model.description import Shape
+from nexus_writer_service.model.tree import Value, VirtualSource
+
+
+def create_virtual(
+    group: Any,
+    dtype: np.dtype[Any],
+    shape: Shape,
+    sources: Iterable[VirtualSource],
+    *,
+    fill: Value | None,
+    growing: bool,
+) -> Any:
+    """A virtual dataset, not linked anywhere yet.
+
+    Args:
+        group: low-level identifier of any group of the file.
+        dtype: of the values.
+        shape: of the dataset.
+        sources: what is mapped; what no source covers reads as fill, like a source that is missing.
+        fill: None for HDF5's own default.
+        growing: whether its shape may change.
+    """
+    limits = (h5s.UNLIMITED,) * len(shape) if growing else None
+    properties = h5p.create(h5p.DATASET_CREATE)
+    properties.set_obj_track_times(False)
+    properties.set_layout(h5d.VIRTUAL)
+    set_fill(properties, fill, dtype)
+    mapped = h5s.create_simple(shape, limits)
+    for source in sources:
+        mapped.select_hyperslab(source.start or (0,) * len(shape), source.shape)
+        properties.set_virtual(
+            mapped, _escaped(source.file), _escaped(source.path), _source_space(source)
+        )
+    return h5d.create(group, None, file_type(dtype), h5s.create_simple(shape, limits), properties)
+
+
+def _source_space(source: VirtualSource) -> Any:
+    space = h5s.create_simple(source.source_shape or source.shape)
+    if source.selection:
+        starts, counts = zip(*source.selection, strict=True)
+        space.select_hyperslab(starts, counts)
+    return space
+
+
+def _escaped(name: str) -> bytes:
+    """HDF5 reads ``%b`` in the names of a virtual source as a block number, ``%%`` as a percent."""
+    return os.fsencode(name.replace("%", "%%"))

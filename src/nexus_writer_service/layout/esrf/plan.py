@@ -1,0 +1,180 @@
+"""The plan of a scan in the classic ESRF layout: one NXentry per top master."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from nexus_writer_service.layout.esrf import plots
+from nexus_writer_service.layout.esrf.datasets import EsrfOptions
+from nexus_writer_service.layout.esrf.entry import Entry, iso
+from nexus_writer_service.layout.esrf.masterfiles import ReferenceLinks, master_links, scan_file
+from nexus_writer_service.layout.esrf.slots import slots_of
+from nexus_writer_service.layout.esrf.storage import COMPRESSIONS, DEFAULT_COMPRESSION
+from nexus_writer_service.layout.esrf.structure import Structure
+from nexus_writer_service.layout.plan import Place, Trees
+from nexus_writer_service.model.description import ChannelName, ScanDescription, Subscan
+from nexus_writer_service.model.events import ScanReference
+from nexus_writer_service.model.tree import Group, merged
+from nexus_writer_service.model.verdict import Verdict
+
+CREATOR = "nexus_writer_service"
+
+
+def plan(scan: ScanDescription, options: EsrfOptions) -> "EsrfPlan":
+    """The plan of a prepared scan (or of one that ended before it was prepared).
+
+    Raises:
+        LayoutError: the scan has no absolute file path.
+    """
+    return EsrfPlan(scan, options)
+
+
+class EsrfPlan:
+    """The trees of one scan in the classic ESRF layout; a ``ScanPlan``.
+
+    Everything follows from the description, but for the names of links to the scans of a sequence:
+    the plan remembers those it gave.
+    """
+
+    def __init__(self, scan: ScanDescription, options: EsrfOptions) -> None:
+        self._scan = scan
+        self._file = scan_file(scan)
+        warnings: list[str] = []
+        self._entries = _entries(scan, options, warnings)
+        self._by_channel = {name: entry for entry in self._entries for name in entry.by_channel}
+        self._links = master_links(scan, self.entries, configurable=options.configurable)
+        self._references = ReferenceLinks(self._file, self.entries)
+        for entry in self._entries:
+            warnings += entry.warnings
+        if scan.storage.compression not in ("", *COMPRESSIONS):
+            warnings.append(
+                f"scan {scan.name}: compression {scan.storage.compression!r} is not known, "
+                f"{DEFAULT_COMPRESSION} is used; choose one of {', '.join(COMPRESSIONS)}"
+            )
+        self._warnings = tuple(dict.fromkeys(warnings))
+
+    @property
+    def file(self) -> str:
+        """Absolute path of the file that holds the entries."""
+        return self._file
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """Names of the entries: ``<scan number>.<n>``, n = 1.. over the top masters by name."""
+        return tuple(entry.name for entry in self._entries)
+
+    @property
+    def links(self) -> Trees:
+        """Links to the entries in the files of dataset, collection and proposal."""
+        return self._links
+
+    @property
+    def places(self) -> Mapping[ChannelName, Place]:
+        """Where each channel goes; channels of scans and of unsaved images go nowhere."""
+        return {
+            name: Place(self._file, f"/{entry.name}/{slot.path}")
+            for entry in self._entries
+            for name, slot in entry.by_channel.items()
+        }
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should know about names, metadata and options."""
+        return self._warnings
+
+    def root(
+        self, now: datetime, versions: Mapping[str, str], file: str | None = None
+    ) -> Mapping[str, str]:
+        """Attributes of the root of a new file [NXroot].
+
+        ``create_version`` is a misspelling that readers may have got used to.
+
+        Args:
+            now: the moment, with zone.
+            versions: HDF5_Version, h5py_version and creator_version, as far as known.
+            file: absolute path of the file; by default the one with the entries.
+        """
+        found = {
+            "NX_class": "NXroot",
+            "file_time": iso(now),
+            "file_name": file or self._file,
+            "creator": CREATOR,
+            **versions,
+        }
+        if "creator_version" in versions:
+            found["create_version"] = versions["creator_version"]
+        if self._scan.publisher:
+            found["publisher"] = self._scan.publisher
+        if self._scan.publisher_version:
+            found["publisher_version"] = self._scan.publisher_version
+        return found
+
+    def start(self, now: datetime) -> Trees:
+        """The entries with title, start, instrument, positions and the user's metadata."""
+        return {self._file: merged(*(entry.start(now) for entry in self._entries))}
+
+    def first_point(self, channel: ChannelName) -> Trees:
+        """A channel's dataset, its device, its links; nothing for one without a place."""
+        entry = self._by_channel.get(channel)
+        return {self._file: entry.first_point(channel)} if entry else {}
+
+    def plots(self, lengths: Mapping[ChannelName, int], *, final: bool) -> Trees:
+        """The default plot of each entry that can be shown."""
+        found = [
+            tree for entry in self._entries if (tree := plots.plot(entry, lengths, final=final))
+        ]
+        return {self._file: merged(*found)} if found else {}
+
+    def references(self, channel: ChannelName, scans: tuple[ScanReference, ...]) -> Trees:
+        """External links to the entries of a sequence's scans that live in other files."""
+        found = self._references.links(scans)
+        return {self._file: Group(found)} if found else {}
+
+    def finish(self, scan: ScanDescription, now: datetime) -> Trees:
+        """End time and reason, last positions, all metadata again; the last entry as default."""
+        trees = [entry.finish(scan, now) for entry in self._entries]
+        default = {"default": self._entries[-1].name}
+        return {self._file: merged(*trees, Group(attributes=default))}
+
+    def verdict(self, verdict: Verdict) -> Trees:
+        """The verdict in the writer's note of every entry."""
+        return {self._file: merged(*(entry.verdict(verdict) for entry in self._entries))}
+
+
+def _entries(scan: ScanDescription, options: EsrfOptions, warnings: list[str]) -> tuple[Entry, ...]:
+    subscans = sorted(scan.subscans, key=lambda one: one.name)
+    if not subscans:
+        subscans = [Subscan(scan.name, tuple(scan.devices))]
+    found = []
+    for number, (subscan, channels) in enumerate(_shared_out(scan, subscans, warnings), 1):
+        slots, said = slots_of(
+            scan,
+            subscan,
+            channels,
+            configurable=options.configurable,
+            multivalue=options.multivalue_positioners,
+        )
+        warnings += said
+        found.append(Entry(Structure(f"{scan.number}.{number}", scan, slots, options)))
+    return tuple(found)
+
+
+def _shared_out(
+    scan: ScanDescription, subscans: list[Subscan], warnings: list[str]
+) -> list[tuple[Subscan, list[ChannelName]]]:
+    """The channels of each subscan; those that no device names go to the first one."""
+    seen: set[ChannelName] = set()
+    found: list[tuple[Subscan, list[ChannelName]]] = []
+    for subscan in subscans:
+        devices = [scan.devices[key] for key in subscan.devices if key in scan.devices]
+        names = [name for device in devices for name in device.channels]
+        found.append((subscan, [name for name in dict.fromkeys(names) if name not in seen]))
+        seen.update(names)
+    lost = sorted(scan.channels.keys() - seen)
+    if lost:
+        found[0][1].extend(lost)
+    if lost and scan.subscans:
+        warnings.append(
+            f"scan {scan.name}: no device of the acquisition chain has the channels "
+            f"{', '.join(lost)}: they are written in entry {scan.number}.1"
+        )
+    return found

@@ -1,0 +1,84 @@
+"""The files that are open, shared by the scans that are written into them."""
+
+import os
+from collections.abc import Mapping
+
+from nexus_writer_service.errors import FileError, FilePathError
+from nexus_writer_service.hdf5.file import NexusFile
+
+
+class FilePool:
+    """Open files by real path, closed when their last user lets go. For one thread.
+
+    Args:
+        roots: directories that files must be under; empty allows every absolute path.
+    """
+
+    def __init__(self, roots: tuple[str, ...] = ()) -> None:
+        self._roots = tuple(os.path.realpath(root) for root in roots)
+        self._files: dict[str, NexusFile] = {}
+        self._users: dict[str, int] = {}
+
+    def acquire(self, path: str) -> NexusFile:
+        """The open file; pair with ``release``.
+
+        Raises:
+            FilePathError: the path is relative or outside the allowed roots.
+            FileError: the file cannot be opened or made.
+        """
+        real = self._allowed(path)
+        if real not in self._files:
+            self._files[real] = NexusFile.open(real)
+            self._users[real] = 0
+        self._users[real] += 1
+        return self._files[real]
+
+    def release(self, file: NexusFile) -> None:
+        """Let go of a file; the last user closes it.
+
+        Raises:
+            FileError: what was left to write could not be written.
+        """
+        for real, one in self._files.items():
+            if one is file:
+                self._users[real] -= 1
+                if not self._users[real]:
+                    del self._files[real], self._users[real]
+                    file.close()
+                return
+
+    def commit(self) -> Mapping[NexusFile, FileError]:
+        """Commit every file that has something new; returns the errors."""
+        errors: dict[NexusFile, FileError] = {}
+        for file in list(self._files.values()):
+            if file.dirty:
+                try:
+                    file.commit()
+                except FileError as error:
+                    errors[file] = error
+        return errors
+
+    @property
+    def dirty(self) -> bool:
+        """Whether a commit has something to do."""
+        return any(file.dirty for file in self._files.values())
+
+    @property
+    def buffered_bytes(self) -> int:
+        """Memory held by points that are not in HDF5 yet."""
+        return sum(file.buffered_bytes for file in self._files.values())
+
+    def _allowed(self, path: str) -> str:
+        if not os.path.isabs(path):
+            raise FilePathError(
+                f"file path {path!r} is relative: the scan must be published with an absolute path"
+            )
+        real = os.path.realpath(path)
+        if self._roots and not any(
+            os.path.commonpath([root, real]) == root for root in self._roots
+        ):
+            raise FilePathError(
+                f"file path {path!r} is outside the allowed roots {', '.join(self._roots)}: "
+                "save below them, or allow its root when starting the writer"
+            )
+        return real

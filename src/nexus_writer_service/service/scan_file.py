@@ -1,0 +1,84 @@
+"""The files of one scan: its own, with the entries, and those that only link to it."""
+
+from collections.abc import Callable, Mapping
+
+from nexus_writer_service.errors import EntryExistsError, FileError
+from nexus_writer_service.hdf5.file import NexusFile
+from nexus_writer_service.layout.plan import ScanPlan, Trees
+from nexus_writer_service.model.tree import Group
+from nexus_writer_service.service.clock import Clock
+from nexus_writer_service.service.files import FilePool
+
+
+class ScanFile:
+    """Merges what a plan says into the right files.
+
+    Args:
+        plan: of the scan.
+        files: the open files of the process.
+        clock: for the times of new files.
+        version: of this package, for new files.
+
+    Raises:
+        FileError: the scan's own file cannot be opened or made.
+        EntryExistsError: it holds one of the scan's entries already.
+    """
+
+    def __init__(self, plan: ScanPlan, files: FilePool, clock: Clock, version: str) -> None:
+        self._plan = plan
+        self._files = files
+        self._clock = clock
+        self._version = version
+        self.file = files.acquire(plan.file)
+        for entry in plan.entries:
+            if self.file.has(f"/{entry}"):
+                files.release(self.file)
+                raise EntryExistsError(
+                    f"entry /{entry} exists already in {plan.file} and is left as it is: another "
+                    "writer saves this session, or the scan number was used before; choose another "
+                    "file name or dataset"
+                )
+
+    def merge(self, trees: Trees, *, warn: Callable[[str], None]) -> list[str]:
+        """Merge trees into their files.
+
+        Args:
+            trees: by path of the file.
+            warn: told what went wrong in other files than the scan's own: that costs no data.
+
+        Returns:
+            What went wrong in the scan's own file.
+        """
+        problems: list[str] = []
+        for path, tree in trees.items():
+            if path == self._plan.file:
+                problems += self._signed(self.file).merge(tree)
+            else:
+                self._merge_elsewhere(path, tree, warn)
+        return problems
+
+    def close(self) -> None:
+        """Let go of the scan's file.
+
+        Raises:
+            FileError: what was left to write could not be written.
+        """
+        self._files.release(self.file)
+
+    def _merge_elsewhere(self, path: str, tree: Group, warn: Callable[[str], None]) -> None:
+        try:
+            file = self._files.acquire(path)
+            try:
+                for problem in self._signed(file).merge(tree):
+                    warn(problem)
+            finally:
+                self._files.release(file)
+        except FileError as error:
+            warn(f"no link to the scan in {path}: {error}")
+
+    def _signed(self, file: NexusFile) -> NexusFile:
+        """The file; a new one gets its root attributes."""
+        if file.is_new:
+            versions: Mapping[str, str] = {**file.versions, "creator_version": self._version}
+            file.merge(Group(attributes=self._plan.root(self._clock.now(), versions)))
+        return file

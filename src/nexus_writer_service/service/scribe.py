@@ -1,0 +1,164 @@
+"""The scribe: the one thread that touches HDF5, for all scans of the process.
+
+It takes events from a bounded inbox, lets each scan's writer handle them, and commits on a tick
+while there is something new: one commit covers all scans of a file. It commits at once when a scan
+is prepared and when it ends.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from nexus_writer_service.errors import FileError
+from nexus_writer_service.model.description import ScanDescription, ScanKey
+from nexus_writer_service.model.events import Ended, Points, Prepared, ScanEvent, Vanished
+from nexus_writer_service.service.inbox import Inbox
+from nexus_writer_service.service.scan_writer import ScanWriter, Surroundings
+
+_log = logging.getLogger(__name__)
+
+TICK = 0.25
+"""Seconds from the first uncommitted point to its commit: with the time a commit takes, a reader
+sees every point within half a second."""
+BUDGET = 128 << 20
+"""Bytes of points that may wait for the scribe; above it the sources stop reading."""
+_MOST_BUFFERED = 64 << 20
+"""Bytes of points in buffers of files above which they are committed before the tick."""
+_IDLE = 60.0
+"""Seconds between two turns of a scribe without scans; anything that comes in wakes it at once."""
+_EVENT_BYTES = 200
+"""What an event without points holds, roughly."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """Something to run in the scribe's thread."""
+
+    function: Callable[[], Any]
+    future: Future[Any]
+
+
+class Scribe:
+    """Owns the thread, the scan writers and the files.
+
+    Args:
+        around: what the scan writers share.
+        tick: seconds between commits while there is something new.
+        budget: bytes of points that may wait; ``submit`` blocks above it.
+    """
+
+    def __init__(
+        self, around: Surroundings, *, tick: float = TICK, budget: int = BUDGET
+    ) -> None:
+        self._around = around
+        self._tick = tick
+        self._inbox: Inbox[ScanEvent | _Call] = Inbox(budget)
+        self._writers: dict[ScanKey, ScanWriter] = {}
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="scribe")
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def announce(self, scan: ScanDescription, *, wanted: bool) -> None:
+        """A scan exists: from now on it is on the board. Call before submitting its events."""
+        if scan.key not in self._writers:
+            self._writers[scan.key] = ScanWriter(scan, self._around, wanted=wanted)
+
+    def submit(self, events: Iterable[ScanEvent]) -> None:
+        """Hand events over; waits while the memory budget is used up."""
+        self._inbox.put((event, _size(event)) for event in events)
+
+    def stop_scan(self, key: ScanKey, reason: str) -> Future[None]:
+        """End a scan with what has been received; does nothing for a scan that is over."""
+
+        def stop() -> None:
+            if writer := self._writers.get(key):
+                self._guarded(writer, lambda: writer.stop(reason))
+
+        return self.call(stop)
+
+    def call(self, function: Callable[[], Any]) -> Future[Any]:
+        """Run a function in the scribe's thread, after what was submitted before."""
+        future: Future[Any] = Future()
+        self._inbox.put([(_Call(function, future), _EVENT_BYTES)])
+        return future
+
+    def stop(self) -> None:
+        """End all scans that are being written, with what they have, and the thread."""
+        self._inbox.close()
+
+        def stop() -> None:
+            self._stopping = True
+
+        self.call(stop)
+        self._thread.join()
+
+    # ---------------------------------------------------------------------------- the thread
+
+    def _run(self) -> None:
+        clock = self._around.clock
+        files = self._around.files
+        due: float | None = None
+        while not self._stopping:
+            wait = _IDLE if due is None else max(0.0, due - clock.monotonic())
+            urgent = [self._handle(item) for item in self._inbox.take(wait)]
+            if due is None and (files.dirty or self._writers):
+                # Also without anything new: scans wait for late files, for room on the disk.
+                due = clock.monotonic() + self._tick
+            full = files.buffered_bytes >= _MOST_BUFFERED
+            if any(urgent) or full or (due is not None and clock.monotonic() >= due):
+                self._commit()
+                due = None
+        self._finish()
+
+    def _handle(self, item: ScanEvent | _Call) -> bool:
+        """Handle one item; tells whether it wants a commit at once."""
+        if isinstance(item, _Call):
+            try:
+                item.future.set_result(item.function())
+            except Exception as error:  # noqa: BLE001 - it belongs to who called
+                item.future.set_exception(error)
+            return True
+        writer = self._writers.get(item.key)
+        if writer is None or writer.over:
+            return False
+        self._guarded(writer, lambda: writer.feed(item))
+        return isinstance(item, Prepared | Ended | Vanished)
+
+    def _commit(self) -> None:
+        errors = self._around.files.commit()
+        for writer in list(self._writers.values()):
+            if writer.over:
+                continue
+            error: FileError | None = errors.get(writer.file) if writer.file else None
+            self._guarded(writer, lambda w=writer, e=error: w.committed(e))  # type: ignore[misc]
+            if not writer.over:
+                self._guarded(writer, writer.tick)
+            if writer.over:
+                del self._writers[writer.scan.key]
+
+    def _guarded(self, writer: ScanWriter, step: Callable[[], None]) -> None:
+        """Run a step of a scan; an error that nobody foresaw costs that scan only."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - the one place where a scan's errors end
+            writer.fail(error)
+
+    def _finish(self) -> None:
+        for writer in list(self._writers.values()):
+            if not writer.over:
+                self._guarded(
+                    writer, lambda w=writer: w.stop("the writer was stopped during the scan")  # type: ignore[misc]
+                )
+        self._commit()
+        for writer in list(self._writers.values()):
+            _log.error("scan %s: its last commit failed, the file stays as it was", writer.scan.name)
+
+
+def _size(event: ScanEvent) -> int:
+    return event.nbytes + _EVENT_BYTES if isinstance(event, Points) else _EVENT_BYTES

@@ -1,0 +1,163 @@
+"""One session: follows its source in a thread of its own and hands its scans to the scribe."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Protocol
+
+from nexus_writer_service.errors import SourceError, WriterError
+from nexus_writer_service.model.description import ScanDescription, ScanKey
+from nexus_writer_service.model.events import Announced, ScanEvent
+from nexus_writer_service.model.states import SESSION_TRANSITIONS, SessionState
+from nexus_writer_service.service.clock import Clock
+from nexus_writer_service.service.scribe import Scribe
+from nexus_writer_service.service.status import StatusBoard
+
+_log = logging.getLogger(__name__)
+
+_READ_TIMEOUT = 1.0
+"""Seconds that one read waits for something to happen; bounds how long ``stop`` takes."""
+_FIRST_TIMEOUT = 0.001
+_RETRY = 1.0
+"""Seconds between two attempts to reach a source that is away."""
+
+PURGE_AFTER = timedelta(minutes=5)
+"""How long a scan that is over stays on the board [seed 000]."""
+
+
+class Source(Protocol):
+    """Where scans come from."""
+
+    def read(self, timeout: float) -> Sequence[ScanEvent]:
+        """What happened; waits up to ``timeout`` seconds for something.
+
+        Raises:
+            SourceError: the source cannot be reached or understood; to be tried again.
+        """
+
+    def interrupt(self) -> None:
+        """Make a ``read`` in another thread return soon."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+class SessionWriter:
+    """Saves the scans of one session.
+
+    Args:
+        name: of the session.
+        connect: makes the source; called in the session's thread, again after each failure.
+        scribe: writes; must have been started.
+        board: where the states of scans are.
+        clock: tells when scans that are over are forgotten.
+        accepts: whether this writer is to save a scan.
+        on_state: told of each new state, from any thread.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        connect: Callable[[], Source],
+        scribe: Scribe,
+        board: StatusBoard,
+        clock: Clock,
+        *,
+        accepts: Callable[[ScanDescription], bool],
+        on_state: Callable[[SessionState, str], None] = lambda _state, _reason: None,
+    ) -> None:
+        self.name = name
+        self._connect = connect
+        self._scribe = scribe
+        self._board = board
+        self._clock = clock
+        self._accepts = accepts
+        self._on_state = on_state
+        self._known: set[ScanKey] = set()
+        self._stop = threading.Event()
+        self._source: Source | None = None
+        self._state = SessionState.INIT
+        self._reason = "not started"
+        self._thread: threading.Thread | None = None
+
+    @property
+    def state(self) -> SessionState:
+        """The state; RUNNING is ON with scans that are not over."""
+        if self._state is SessionState.ON and any(self.running()):
+            return SessionState.RUNNING
+        return self._state
+
+    @property
+    def reason(self) -> str:
+        """Why it is in this state, for people."""
+        return self._reason
+
+    def running(self) -> list[ScanKey]:
+        """The scans of this session that are not over."""
+        return [status.key for status in self._board.running() if status.key in self._known]
+
+    def start(self) -> None:
+        """Begin to follow the session; returns at once."""
+        self._transit(SessionState.INIT, "starting")
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, name=f"ingest-{self.name}")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Follow the session no longer. What was received is written; scans are not ended."""
+        self._stop.set()
+        if source := self._source:
+            source.interrupt()
+        if self._thread is not None:
+            self._thread.join()
+        self._transit(SessionState.OFF, "stopped")
+
+    # ---------------------------------------------------------------------------- the thread
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                try:
+                    self._follow()
+                except SourceError as error:
+                    if str(error) != self._reason:
+                        _log.warning("session %s: %s", self.name, error)
+                    self._transit(SessionState.INIT, str(error))
+                    self._stop.wait(_RETRY)
+        except Exception as error:
+            _log.exception("session %s: the listener has died, restart the writer", self.name)
+            self._transit(SessionState.FAULT, f"unforeseen error, please report it: {error!r}")
+        finally:
+            if self._source is not None:
+                self._source.close()
+                self._source = None
+
+    def _follow(self) -> None:
+        if self._source is None:
+            self._source = self._connect()
+        while not self._stop.is_set():
+            # The first read only finds out from where on to listen, so that ON is said at once.
+            listening = self._state is SessionState.ON
+            events = self._source.read(_READ_TIMEOUT if listening else _FIRST_TIMEOUT)
+            self._known -= self._board.purge(self._clock.now() - PURGE_AFTER)
+            if self._state is not SessionState.ON:
+                _log.info("session %s: listening for scans", self.name)
+                self._transit(SessionState.ON, "listening for scans")
+            for event in events:
+                if isinstance(event, Announced):
+                    self._announce(event)
+            self._scribe.submit(events)
+
+    def _announce(self, event: Announced) -> None:
+        scan = event.scan
+        wanted = self._accepts(scan)
+        _log.info("scan %s: %s", scan.name, "announced" if wanted else "not to be saved here")
+        self._known.add(scan.key)
+        self._scribe.announce(scan, wanted=wanted)
+
+    def _transit(self, state: SessionState, reason: str) -> None:
+        if state is not self._state and state not in SESSION_TRANSITIONS[self._state]:
+            raise WriterError(f"session {self.name}: {self._state} cannot become {state}")
+        self._state, self._reason = state, reason
+        self._on_state(state, reason)

@@ -1,0 +1,43 @@
+"""Fixtures for all tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support_conformance import check_files_of
+
+from nexus_writer_service.testing.redis_server import RedisServer, reset
+
+if TYPE_CHECKING:
+    from nexus_writer_service.testing.simulation import SimulatedSession
+
+
+@pytest.fixture(autouse=True)
+def nexus_files_conform(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The NeXus files that a test leaves in its tmp_path pass the conformance gate."""
+    yield from check_files_of(request)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A server with the modules that scans need, for the whole run of the tests."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The server with a database that is set up for scans and holds none."""
+    reset(redis_server.url)
+    return redis_server.url
+
+
+@pytest.fixture
+def simulated_session(redis_url: str, tmp_path: Path) -> "Iterator[SimulatedSession]":
+    """A BLISS session that saves below ``tmp_path``."""
+    # Here, because blissdata takes a second to import, and most tests need none of it.
+    from nexus_writer_service.testing.simulation import SimulatedSession  # noqa: PLC0415
+
+    with SimulatedSession(redis_url, data_root=tmp_path) as session:
+        yield session

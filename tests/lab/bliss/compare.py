@@ -1,0 +1,133 @@
+"""Compares the listings of a run with those of the reference.
+
+    compare.py REFERENCE LISTING [--kinds k05,k18] [--expected FILE] [--failed FILE]
+
+For each kind: how its scans ended, which files there are, and every object, link, attribute and static value in them. A difference is
+one line: "- PATH" is missing, "+ PATH" is additional, "~ PATH FACT: REFERENCE -> NEW" has changed.
+REFERENCE/unstable.txt tells what differs from run to run of one writer, FILE what is wanted of the writer under test. Lines of both:
+
+    [optional] KIND | DIFFERENCE | REASON       "*" stands for any text; an expected difference that is not found is an error,
+                                                unless it is optional
+
+Exit status 1 when there are other differences, or expected ones are not found. --failed appends the kinds concerned to a file.
+"""
+
+import argparse
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass
+class Rule:
+    """One line of unstable.txt or of the expected differences."""
+
+    kind: str
+    difference: str
+    optional: bool
+    found: bool = False
+
+    def concerns(self, kind):
+        return _matches(self.kind, kind)
+
+    def explains(self, kind, difference):
+        matched = self.concerns(kind) and _matches(self.difference, difference)
+        self.found |= matched
+        return matched
+
+
+def _matches(pattern, text):
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None
+
+
+def rules(path):
+    found = []
+    for number, line in enumerate(path.read_text("utf8").splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        parts = [part.strip() for part in line.split(" | ")]
+        if len(parts) != 3 or not all(parts):
+            raise SystemExit(f"{path}:{number}: not 'KIND | DIFFERENCE | REASON': {line}")
+        kind = parts[0].removeprefix("optional ")
+        found.append(Rule(kind.strip(), parts[1], optional=kind != parts[0]))
+    return found
+
+
+def differences(reference, new, prefix=""):
+    """Lines for two {path: {fact: value}}."""
+    for path in reference.keys() - new.keys():
+        yield f"- {prefix}{path}"
+    for path in new.keys() - reference.keys():
+        yield f"+ {prefix}{path}"
+    for path in reference.keys() & new.keys():
+        a, b = reference[path], new[path]
+        for fact in sorted(a.keys() | b.keys()):
+            if a.get(fact) != b.get(fact):
+                yield f"~ {prefix}{path} {fact}: {_text(a, fact)} -> {_text(b, fact)}"
+
+
+def _text(facts, fact):
+    return json.dumps(facts[fact], ensure_ascii=False) if fact in facts else "none"
+
+
+def of_kind(reference, new):
+    """All differences of one kind, sorted by path."""
+    verdicts = [{f"scan {i}": scan for i, scan in enumerate(one["scans"], 1)} for one in (reference, new)]
+    found = list(differences(*verdicts))
+    if reference["raised"] != new["raised"]:
+        found.append(f"~ errors: {reference['raised']} -> {new['raised']}")
+    files, others = reference["files"], new["files"]
+    found += [f"- file {name}" for name in files.keys() - others.keys()]
+    found += [f"+ file {name}" for name in others.keys() - files.keys()]
+    several = len(files) > 1
+    for name in files.keys() & others.keys():
+        found += differences(files[name], others[name], f"{name}:" if several else "")
+    return sorted(found, key=lambda line: line[2:])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("reference", type=Path)
+    parser.add_argument("listing", type=Path)
+    parser.add_argument("--kinds", default="", help="comma-separated beginnings of kind names (default: all of the reference)")
+    parser.add_argument("--expected", type=Path, help="differences that are wanted")
+    parser.add_argument("--failed", type=Path, help="append the names of kinds with other differences to this file")
+    options = parser.parse_args()
+    starts = tuple(s for s in options.kinds.split(",") if s) or ("",)
+    kinds = sorted(path.stem for path in options.reference.glob("*.json") if path.stem.startswith(starts))
+    unstable = rules(options.reference / "unstable.txt")
+    expected = rules(options.expected) if options.expected else []
+    counts = {"unstable": 0, "expected": 0, "other": 0}
+    failed = set()
+    for kind in kinds:
+        new = options.listing / f"{kind}.json"
+        if not new.exists():
+            found = ["- all of it: the kind did not run"]
+        else:
+            found = of_kind(json.loads((options.reference / new.name).read_text("utf8")), json.loads(new.read_text("utf8")))
+        others = []
+        for line in found:
+            wanted = [rule.explains(kind, line) for rule in expected]
+            varies = [rule.explains(kind, line) for rule in unstable]
+            counts["expected" if any(wanted) else "unstable" if any(varies) else "other"] += 1
+            if not any(wanted + varies):
+                others.append(line)
+        if others:
+            failed.add(kind)
+            print(f"{kind}:", *others, sep="\n  ")
+    for rule in expected:
+        concerned = [kind for kind in kinds if rule.concerns(kind)]
+        if concerned and not rule.found and not rule.optional:
+            failed.update(concerned)
+            counts["other"] += 1
+            print(f"expected, but not found: {rule.kind} | {rule.difference}")
+    print(f"{len(kinds)} kinds: {counts['other']} differences, {counts['expected']} expected, {counts['unstable']} of what varies by itself")
+    if options.failed:
+        with options.failed.open("a") as file:
+            file.writelines(f"{kind}\n" for kind in sorted(failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,73 @@
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nexus_writer_service.model.description import ChannelName
+from nexus_writer_service.model.verdict import ChannelTally, Outcome, judge
+
+
+def tally(published, written, problems=(), missing=()):
+    return ChannelTally(ChannelName("axis:robx"), published, written, problems, missing)
+
+
+def test_all_published_points_written_is_complete():
+    verdict = judge([tally(11, 11)])
+    assert verdict.outcome is Outcome.COMPLETE
+    assert verdict.reasons == ()
+    assert verdict.summary == "complete: 11 points in 1 channels"
+
+
+def test_a_missing_point_is_never_called_complete():
+    verdict = judge([tally(11, 10)])
+    assert verdict.outcome is Outcome.INCOMPLETE
+    assert verdict.reasons == ("channel axis:robx: 10 of 11 points written",)
+
+
+def test_a_channel_whose_end_was_not_seen_is_never_called_complete():
+    verdict = judge([tally(None, 10)])
+    assert verdict.outcome is Outcome.INCOMPLETE
+    assert "end of the channel not seen" in verdict.summary
+
+
+def test_a_failed_scan_says_why_first():
+    verdict = judge([], failure="no room", problems=["a plot is missing"])
+    assert verdict.outcome is Outcome.FAILED
+    assert verdict.reasons == ("no room", "a plot is missing")
+
+
+def test_warnings_alone_leave_a_scan_complete():
+    assert judge([tally(1, 1)], warnings=["little room"]).outcome is Outcome.COMPLETE
+
+
+def test_missing_files_are_named_but_not_all_of_thousands():
+    verdict = judge([tally(9, 9, missing=tuple(f"f{i}.h5" for i in range(9)))])
+    assert verdict.outcome is Outcome.INCOMPLETE
+    assert "f0.h5, f1.h5, f2.h5 and 6 more" in verdict.reasons[0]
+
+
+tallies = st.builds(
+    ChannelTally,
+    st.text(min_size=1),
+    st.none() | st.integers(0, 1000),
+    st.integers(0, 1000),
+    st.lists(st.text(min_size=1), max_size=2).map(tuple),
+    st.lists(st.text(min_size=1), max_size=2).map(tuple),
+)
+
+
+@given(st.lists(tallies), st.lists(st.text(min_size=1)))
+def test_complete_means_exactly_that_nothing_is_missing(channels, problems):
+    verdict = judge(channels, problems=problems)
+    whole = all(
+        one.published == one.written and not one.problems and not one.files_missing
+        for one in channels
+    )
+    assert (verdict.outcome is Outcome.COMPLETE) == (whole and not problems)
+    assert bool(verdict.reasons) == (verdict.outcome is not Outcome.COMPLETE)
+
+
+@given(st.lists(tallies))
+def test_the_json_tells_each_channel(channels):
+    document = json.loads(judge(channels).as_json())
+    assert set(document["channels"]) == {one.channel for one in channels}

@@ -1,0 +1,44 @@
+"""Scans that BLISS published, and what the writer of BLISS 2.2 made of them.
+
+``tests/data/bliss/scans/<kind>.json`` holds the document of each scan of a kind and the lengths of
+its streams; ``listings/<kind>.json`` the objects of each file that the reference writer made.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nexus_writer_service.model.description import ChannelName, ScanDescription, ScanKey
+from nexus_writer_service.sources.bliss.scan_info import describe
+
+DATA = Path(__file__).parent / "data" / "bliss"
+KINDS = tuple(sorted(path.stem for path in (DATA / "listings").glob("*.json")))
+
+
+@dataclass(frozen=True)
+class RecordedScan:
+    key: ScanKey
+    document: dict[str, Any]
+    lengths: dict[ChannelName, int]
+
+    @property
+    def described(self) -> ScanDescription:
+        scan, warnings = describe(self.key, self.document)
+        assert warnings == ()
+        return scan
+
+
+def recorded_scans(kind: str) -> list[RecordedScan]:
+    found = json.loads((DATA / "scans" / f"{kind}.json").read_text(encoding="utf-8"))
+    return [RecordedScan(ScanKey(one["key"]), one["document"], one["lengths"]) for one in found]
+
+
+def recorded_scan(kind: str, number: int = 0) -> RecordedScan:
+    return recorded_scans(kind)[number]
+
+
+def reference_files(kind: str) -> dict[str, dict[str, Any]]:
+    """What the reference writer made, by path: ``root`` attributes and ``rows``."""
+    found = json.loads((DATA / "listings" / f"{kind}.json").read_text(encoding="utf-8"))
+    return {one["file"]: one for one in found}
