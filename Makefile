@@ -30,8 +30,16 @@ check: venv
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
-bench: venv redis
-	$(BIN)/python bench/compare_writers.py $(ARGS)
+bench: venv redis $(if $(BENCH_BLISSWRITER)$(findstring --smoke,$(ARGS)),,.bench-venv/.done)
+	$(BIN)/python -m bench.compare_writers $(ARGS)
+
+# The reference writer, in an environment of its own.
+.bench-venv/.done: requirements/bench.txt
+	@scripts/make-venv $(PYTHON) .bench-venv
+	.bench-venv/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint requirements/bench.txt blisswriter==3.0.0 blissdata==2.4.5
+	@echo '*' > .bench-venv/.gitignore
+	@touch $@
 
 venv: $(VENV)/.dev
 

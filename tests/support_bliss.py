@@ -1,7 +1,8 @@
 """Scans that BLISS published, and what the writer of BLISS 2.2 made of them.
 
 ``tests/data/bliss/scans/<kind>.json`` holds the document of each scan of a kind and the lengths of
-its streams; ``listings/<kind>.json`` the objects of each file that the reference writer made.
+its streams; ``listings/<kind>.json`` the objects of each file that the reference writer made;
+``esrf_policy.json`` those of a dataset file and of its master files.
 """
 
 import json
@@ -40,5 +41,13 @@ def recorded_scan(kind: str, number: int = 0) -> RecordedScan:
 
 def reference_files(kind: str) -> dict[str, dict[str, Any]]:
     """What the reference writer made, by path: ``root`` attributes and ``rows``."""
-    found = json.loads((DATA / "listings" / f"{kind}.json").read_text(encoding="utf-8"))
-    return {one["file"]: one for one in found}
+    return _files(DATA / "listings" / f"{kind}.json")
+
+
+def reference_files_of_esrf_policy() -> dict[str, dict[str, Any]]:
+    """What the reference writer made below the data policy of the ESRF."""
+    return _files(DATA / "esrf_policy.json")
+
+
+def _files(path: Path) -> dict[str, dict[str, Any]]:
+    return {one["file"]: one for one in json.loads(path.read_text(encoding="utf-8"))}

@@ -1,6 +1,6 @@
 """Small descriptions of scans."""
 
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,8 @@ def channel(name: str, dtype: str = "f8", shape: Shape = (), **more: Any) -> Cha
 
 def line_scan(*detectors: Channel, motors: tuple[str, ...] = ("axis:robx",), **more: Any) -> Any:
     """A scan of 4 points, of motors above detectors."""
-    axes = [channel(name, unit="mm") for name in motors]
+    axes = [channel(name, unit="mm", device="1:axis") for name in motors]
+    detectors = tuple(replace(one, device="2:card") for one in detectors)
     devices = {
         "1:axis": Device("axis", tuple(one.name for one in axes), ("2:card",)),
         "2:card": Device("card", tuple(one.name for one in detectors)),
@@ -49,7 +50,7 @@ def mesh(*detectors: Channel, kind: str = "forth", shape: Shape = (2, 3), **more
     scan = line_scan(*detectors, motors=("axis:robx", "axis:roby"), shape=shape, **more)
     for number, name in enumerate(("axis:robx", "axis:roby")):
         axis = {"axis_id": number, "axis_kind": "forth" if number else kind}
-        scan.channels[ChannelName(name)] = channel(name, unit="mm", axis=axis)
+        scan.channels[ChannelName(name)] = channel(name, unit="mm", device="1:axis", axis=axis)
     return scan
 
 
@@ -74,7 +75,3 @@ def paths(group: Group, above: str = "") -> set[str]:
         if isinstance(node, Group):
             found |= paths(node, f"{above}{name}/")
     return found
-
-
-def records(found: Mapping[str, Any]) -> Mapping[ChannelName, Any]:
-    return {ChannelName(name): record for name, record in found.items()}

@@ -52,12 +52,9 @@ def _row(node: Node, length: int) -> Row:
         case Dataset():
             return {"kind": "dataset", **_static(node)}
         case StreamDataset():
-            return {
-                "kind": "dataset",
-                "chunks": list(node.chunks),
-                **_stored(node, _shape(node, length)),
-                **({"filters": found} if (found := _filter_ids(node.filters)) else {}),
-            }
+            row = {"kind": "dataset", "chunks": list(node.chunks)}
+            filters = {"filters": ids} if (ids := _filter_ids(node.filters)) else {}
+            return {**row, **filters, **_stored(node, _shape(node, length))}
         case ImageStack():
             return {
                 "kind": "dataset",
@@ -65,8 +62,8 @@ def _row(node: Node, length: int) -> Row:
                 **_stored(node, _shape(node, length)),
             }
         case VirtualDataset():
-            found = _stored(node, list(node.shape))
-            return {"kind": "dataset", "virtual": [s.path for s in node.sources], **found}
+            sources = [source.path for source in node.sources]
+            return {"kind": "dataset", "virtual": sources, **_stored(node, list(node.shape))}
 
 
 def _stored(node: StreamDataset | ImageStack | VirtualDataset, shape: list[int]) -> Row:

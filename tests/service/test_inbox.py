@@ -2,9 +2,9 @@ import threading
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support_waiting import wait_for
 
 from nexus_writer_service.service.inbox import Inbox
-from tests.support_waiting import wait_for
 
 
 def test_put_waits_while_the_inbox_is_full_and_goes_on_when_there_is_room():

@@ -11,20 +11,29 @@ from pathlib import Path
 import pytest
 import redis
 from blissdata import DataStore
+from tests.support_waiting import wait_for
+
 from nexus_writer_service.errors import SettingsError, SourceUnavailableError
 from nexus_writer_service.testing.redis_programs import find_programs, loadable
 from nexus_writer_service.testing.redis_server import (
+    URL_VARIABLE,
     RedisServer,
     initialise,
     missing_modules,
     pinned_url,
     reset,
 )
-from tests.support_waiting import wait_for
 
 COMMAND = [sys.executable, "-m", "nexus_writer_service.testing.redis_server"]
 
 needs_server = pytest.mark.integration
+
+
+@pytest.fixture
+def own_program() -> None:
+    """For tests that start servers: skipped where a running one is given instead."""
+    if os.environ.get(URL_VARIABLE):
+        pytest.skip("a server that is given is not started or ended")
 
 
 def fake_server(folder: Path, name: str, version: str) -> Path:
@@ -89,12 +98,14 @@ def test_a_server_that_is_too_old_is_named_with_the_reason(tmp_path, monkeypatch
 
 
 def test_without_any_server_the_error_says_what_to_type(monkeypatch, tmp_path):
+    monkeypatch.delenv(URL_VARIABLE, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SettingsError, match="make redis"):
         RedisServer().start()
 
 
 def test_a_server_that_does_not_start_is_named_with_its_last_words(tmp_path, monkeypatch):
+    monkeypatch.delenv(URL_VARIABLE, raising=False)
     program = fake_server(tmp_path / "bin", "redis-server", "Redis server v=8.0.0 x")
     monkeypatch.setenv("PATH", str(program.parent))
     with pytest.raises(SettingsError, match=r"does not start: Redis server v=8\.0\.0"):
@@ -121,6 +132,7 @@ def test_the_server_has_the_modules_and_takes_scans(redis_url):
 
 
 @needs_server
+@pytest.mark.usefixtures("own_program")
 def test_two_servers_do_not_know_of_each_other():
     with RedisServer() as one, RedisServer(port=0) as two:
         initialise(one.url)
@@ -130,6 +142,7 @@ def test_two_servers_do_not_know_of_each_other():
 
 
 @needs_server
+@pytest.mark.usefixtures("own_program")
 def test_a_server_forgets_by_default_and_remembers_on_request():
     for persistent in (False, True):
         with RedisServer(persistent=persistent) as server, redis.Redis.from_url(server.url) as db:
@@ -144,6 +157,7 @@ def test_a_server_forgets_by_default_and_remembers_on_request():
 
 
 @needs_server
+@pytest.mark.usefixtures("own_program")
 def test_a_restart_in_a_thread_outlives_the_thread():
     with RedisServer(port=0) as server:
         url = server.url
@@ -156,6 +170,7 @@ def test_a_restart_in_a_thread_outlives_the_thread():
 
 
 @needs_server
+@pytest.mark.usefixtures("own_program")
 def test_scans_are_found_by_search_after_a_restart():
     with RedisServer(persistent=True) as server:
         initialise(server.url)
@@ -168,6 +183,7 @@ def test_scans_are_found_by_search_after_a_restart():
 
 
 @needs_server
+@pytest.mark.usefixtures("own_program")
 def test_nothing_remains_of_a_server_whose_maker_is_killed():
     program = (
         "from nexus_writer_service.testing.redis_server import RedisServer\n"
@@ -204,15 +220,15 @@ def test_the_environment_names_a_server(redis_server, monkeypatch):
 
 
 @needs_server
+@pytest.mark.usefixtures("own_program")
 def test_data_of_others_are_never_emptied():
-    with RedisServer() as server:
-        with redis.Redis.from_url(server.url) as client:
-            client.set("treasure", 1)
-            with pytest.raises(SettingsError, match="not ours"):
-                reset(server.url)
-            with pytest.raises(SettingsError, match="holds 1 keys"):
-                initialise(server.url)
-            assert client.get("treasure") == b"1"
+    with RedisServer() as server, redis.Redis.from_url(server.url) as client:
+        client.set("treasure", 1)
+        with pytest.raises(SettingsError, match="not ours"):
+            reset(server.url)
+        with pytest.raises(SettingsError, match="holds 1 keys"):
+            initialise(server.url)
+        assert client.get("treasure") == b"1"
 
 
 @needs_server
@@ -225,7 +241,7 @@ def test_reset_leaves_an_empty_database_for_scans(redis_url):
 
 
 @needs_server
-def test_check_names_the_server_and_succeeds(redis_server):  # noqa: ARG001
+def test_check_names_the_server_and_succeeds(redis_server):
     done = subprocess.run([*COMMAND, "--check"], capture_output=True, text=True, check=True)
     assert "server v=" in done.stdout or "the server at" in done.stdout
 
@@ -240,6 +256,7 @@ def test_check_fails_with_advice_where_there_is_no_server(tmp_path):
 
 
 @needs_server
+@pytest.mark.usefixtures("own_program")
 def test_the_command_serves_until_it_is_told_to_end():
     environment = os.environ | {"NEXUS_WRITER_TEST_REDIS": ""}
     with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, env=environment) as command:

@@ -10,7 +10,13 @@ from typing import IO
 from nexus_writer_service.errors import SettingsError
 
 _LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET")
-_SHORT = {"WARNING": "WARN ", "CRITICAL": "FATAL", "INFO": "INFO ", "ERROR": "ERROR", "DEBUG": "DEBUG"}
+_SHORT = {
+    "WARNING": "WARN ",
+    "CRITICAL": "FATAL",
+    "INFO": "INFO ",
+    "ERROR": "ERROR",
+    "DEBUG": "DEBUG",
+}
 
 
 @dataclass(frozen=True, slots=True)

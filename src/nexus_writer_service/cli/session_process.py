@@ -18,10 +18,10 @@ from nexus_writer_service.service.clock import SystemClock
 from nexus_writer_service.service.disk_space import DiskWatch
 from nexus_writer_service.service.files import FilePool
 from nexus_writer_service.service.profiling import Profiler
-from nexus_writer_service.service.scan_writer import Surroundings
 from nexus_writer_service.service.scribe import Scribe
 from nexus_writer_service.service.session_writer import SessionWriter, Source
 from nexus_writer_service.service.status import StatusBoard
+from nexus_writer_service.service.surroundings import Surroundings
 
 _log = logging.getLogger(__name__)
 
@@ -68,26 +68,28 @@ class SessionProcess:
         self._options = options
         self._disk = disk
         self._clock = SystemClock()
-        self._board = StatusBoard()
+        self.board = StatusBoard()
+        """The states of all scans."""
         around = Surroundings(
             files=FilePool(options.roots),
-            board=self._board,
+            board=self.board,
             clock=self._clock,
             disk=disk,
             layout=lambda scan: plan(scan, options.layout),
             profiler=Profiler(options.profiling),
             version=version("nexus_writer_service"),
         )
-        self._scribe = Scribe(around)
-        self._writer = SessionWriter(
+        self.scribe = Scribe(around)
+        """Writes."""
+        self.session = SessionWriter(
             options.session,
             connect,
-            self._scribe,
-            self._board,
-            self._clock,
+            self.scribe,
+            around,
             accepts=acceptor(options.data_writers),
             on_state=self._changed,
         )
+        """Listens."""
         self._signalled = threading.Event()
         self._hurry = threading.Event()
 
@@ -99,34 +101,42 @@ class SessionProcess:
         """
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
-        self._scribe.start()
-        self._writer.start()
+        self.start()
         while not self._signalled.wait(1.0):
-            if self._writer.state is SessionState.FAULT:
+            if self.session.state is SessionState.FAULT:
                 break
-        faulty = self._writer.state is SessionState.FAULT
-        self._end()
-        return 1 if faulty else 0
+        fault = self.session.reason if self.session.state is SessionState.FAULT else None
+        for line in self.stop():
+            _say(line)
+        if fault is not None:
+            sys.stderr.write(f"NexusSessionWriter: {fault}\n")
+        return 0 if fault is None else 1
 
-    def _end(self) -> None:
-        running = self._writer.running()
+    def start(self) -> None:
+        """Listen and write, in threads; returns at once."""
+        self.scribe.start()
+        self.session.start()
+
+    def stop(self) -> list[str]:
+        """Stop listening, let scans end or suspend them; returns what became of them."""
+        running = self.session.running()
         if running:
-            _say(f"{len(running)} scans are running, they have {self._options.grace:g} s to end")
+            _log.warning("scans running: %d, given %g s", len(running), self._options.grace)
         deadline = self._clock.monotonic() + self._options.grace
-        while self._writer.running() and self._clock.monotonic() < deadline:
+        while self.session.running() and self._clock.monotonic() < deadline:
             if self._hurry.wait(0.05):
                 break
-        self._writer.stop()
+        self.session.stop()
         self._remove_semaphore()
-        suspended = self._writer.running()
-        self._scribe.stop()
+        suspended = self.session.running()
+        self.scribe.stop()
         self._disk.stop()
+        lines = []
         for key in running:
-            status = self._board.get(key)
-            if status is not None:
+            if status := self.board.get(key):
                 how = "suspended" if key in suspended else "finished"
-                _say(f"scan {status.name} {how}: {status.reason}")
-        _say(f"session {self._options.session}: writer ended")
+                lines.append(f"scan {status.name} {how}: {status.reason}")
+        return [*lines, f"session {self._options.session}: the writer has ended"]
 
     def _changed(self, state: SessionState, _reason: str) -> None:
         semaphore = self._options.semaphore

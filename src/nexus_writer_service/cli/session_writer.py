@@ -8,7 +8,7 @@ import sys
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,13 +30,11 @@ class Patch(StrEnum):
     SLOWDISK = "slowdisk"
 
 
-def _option(name: str, text: str, panel: str, **more: object) -> typer.models.OptionInfo:
-    return typer.Option(name, help=text, rich_help_panel=panel, **more)  # type: ignore[arg-type]
+def _option(name: str, text: str, panel: str) -> Any:
+    return typer.Option(name, help=text, rich_help_panel=panel)
 
 
 _FILE, _DISK, _LOG, _OURS = "What is saved", "Disk", "Log", "This writer's own"
-
-Flag = Annotated[bool, typer.Option()]
 
 
 def run(  # noqa: PLR0917 - one parameter for each option, given by name
@@ -54,9 +52,7 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
     ] = False,
     enable_external_nonhdf5: Annotated[
         bool,
-        _option(
-            "--enable_external_nonhdf5", "Link EDF frames as HDF5 external storage.", _FILE
-        ),
+        _option("--enable_external_nonhdf5", "Link EDF frames as HDF5 external storage.", _FILE),
     ] = False,
     disable_external_hdf5: Annotated[
         bool,
@@ -177,7 +173,9 @@ def _slow_free_bytes(directory: str) -> int:
 
 def main() -> None:
     """Entry point of the command."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(run)
     try:
-        typer.run(run)
+        app()
     except SettingsError as error:
         sys.exit(f"NexusSessionWriter: {error}")

@@ -20,9 +20,11 @@ from typing import Any, Final, Self
 import h5py
 from h5py import h5f, h5g, h5i
 
-from nexus_writer_service.errors import FileError, FileLockedError
+from nexus_writer_service.errors import DiskSpaceError, FileError, FileLockedError
 from nexus_writer_service.hdf5.failures import FAILURES, file_error
 
+_MARGIN: Final = 8 << 20
+"""Bytes that a commit may need beside the points: indexes, headers, chunks that are not full."""
 _NO_LOCKS: Final = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 """File systems without locks: go on without."""
 
@@ -34,6 +36,7 @@ class CommittedFile:
         self.path = path
         self._file = file
         self._lock = lock
+        self._failed = False
         self.root: Any = h5g.open(file.id, b"/")
 
     @classmethod
@@ -42,11 +45,12 @@ class CommittedFile:
 
         Raises:
             FileAccessError: no right to create or change it.
-            FileLockedError: another process has it open for writing.
+            FileLockedError: another process has it open for writing, or this one already.
             DiskSpaceError: no room to create it.
             FileError: it is not an HDF5 file, or damaged.
         """
         lock = -1
+        _refuse_if_open_here(path)
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -65,36 +69,80 @@ class CommittedFile:
             raise file_error(error, path, "open") from error
         return cls(path, file, lock)
 
+    def check_room(self, nbytes: int) -> None:
+        """See whether the disk takes ``nbytes`` more, with a margin for what HDF5 adds.
+
+        Look before HDF5 does: it does not survive a disk that fills up.
+
+        Raises:
+            DiskSpaceError: it does not.
+        """
+        try:
+            disk = os.statvfs(os.path.dirname(self.path))
+        except OSError as error:
+            raise file_error(error, self.path, "commit") from error
+        free = disk.f_frsize * disk.f_bavail
+        if free < nbytes + _MARGIN:
+            raise DiskSpaceError(
+                f"cannot commit {self.path}: {free >> 20} MiB are free on its disk, "
+                f"{(nbytes + _MARGIN) >> 20} MiB are needed; free disk space"
+            )
+
     def commit(self) -> None:
         """Bring everything written so far into the file.
 
         Raises:
-            DiskSpaceError: no room; what was written stays in memory, so try again.
-            FileError: another failure of the disk.
+            DiskSpaceError: no room.
+            FileError: another failure of the disk; or a commit failed before. HDF5 may lose what it
+                could not write, even when there is room again, so no later commit of this file
+                succeeds: open it again and compare with the source.
         """
         try:
             h5f.flush(self._file.id, h5f.SCOPE_LOCAL)
         except FAILURES as error:
+            self._failed = True
             raise file_error(error, self.path, "commit") from error
+        if self._failed:
+            raise _points_may_be_missing(self.path)
 
     def close(self) -> None:
         """Commit and close.
 
         Raises:
-            DiskSpaceError: no room. The file then stays open inside HDF5, until the process ends or
-                opens it again, since HDF5 crashes when it closes a file that it cannot flush.
-            FileError: another failure of the disk, with the same consequence.
+            DiskSpaceError: no room. The file then stays open inside HDF5 until the process ends,
+                since HDF5 crashes when it closes a file that it cannot write.
+            FileError: as for ``commit``.
         """
         try:
-            self.commit()
-        except FileError:
+            h5f.flush(self._file.id, h5f.SCOPE_LOCAL)
+        except FAILURES as error:
             for open_id in h5f.get_obj_ids(self._file.id, h5f.OBJ_ALL):
                 h5i.inc_ref(open_id)
-            raise
+            raise file_error(error, self.path, "commit") from error
         else:
+            failed = self._failed
             self._file.close()
         finally:
             os.close(self._lock)
+        if failed:
+            raise _points_may_be_missing(self.path)
+
+
+def _points_may_be_missing(path: str) -> FileError:
+    return FileError(
+        f"points may be missing in {path}: a commit failed before, when HDF5 could not write to "
+        "the disk; compare the file with what was published"
+    )
+
+
+def _refuse_if_open_here(path: str) -> None:
+    """HDF5 shares an open file within a process, and with it what a failed commit left behind."""
+    for file in h5f.get_obj_ids(h5f.OBJ_ALL, h5f.OBJ_FILE):
+        if file.get_intent() & h5f.ACC_RDWR and os.fsdecode(h5f.get_name(file)) == path:
+            raise FileLockedError(
+                f"cannot open {path}: this process has it open for writing; close it there, or "
+                "start the writer again if a full disk kept HDF5 from closing it"
+            )
 
 
 def _lock_shared(descriptor: int, path: str) -> None:

@@ -71,8 +71,15 @@ def is_there(path: str) -> bool:
     return os.access(path, os.R_OK)
 
 
-def holds(files: ImageFiles, path: str, frames: int) -> bool:
-    """Whether an HDF5 file has ``frames`` frames by now; other formats are not looked into."""
+def holds(files: ImageFiles, path: str, frames: int, rank: int) -> bool:
+    """Whether an HDF5 file has ``frames`` frames by now; other formats are not looked into.
+
+    Args:
+        files: what kind of file it is.
+        path: of the file.
+        frames: how many there must be.
+        rank: number of dimensions of a frame.
+    """
     if not files.data_path:
         return is_there(path)
     try:
@@ -80,7 +87,7 @@ def holds(files: ImageFiles, path: str, frames: int) -> bool:
             shape = file[files.data_path].shape
     except FAILURES:
         return False
-    return len(shape) == 2 or (len(shape) > 0 and shape[0] >= frames)
+    return len(shape) == rank or (len(shape) > rank and shape[0] >= frames)
 
 
 def pixels(run: Run, files: ImageFiles, sample: Shape, dtype: np.dtype[Any]) -> Iterator[Array]:

@@ -16,13 +16,13 @@ from h5py import h5d, h5p, h5s
 from nexus_writer_service.errors import DatasetError
 from nexus_writer_service.hdf5.detector_files import holds, is_there, pixels, raw_places, runs
 from nexus_writer_service.hdf5.place import Place
-from nexus_writer_service.hdf5.storage import scan_axes
 from nexus_writer_service.hdf5.resume import points_in
 from nexus_writer_service.hdf5.selections import Spaces, boxes
+from nexus_writer_service.hdf5.storage import scan_axes
 from nexus_writer_service.hdf5.stream import Growing, Stream
 from nexus_writer_service.hdf5.values import file_type
 from nexus_writer_service.hdf5.virtual import create_virtual
-from nexus_writer_service.model.description import ImageFiles, Shape
+from nexus_writer_service.model.description import Shape
 from nexus_writer_service.model.tree import ImageStack, StreamDataset, VirtualSource
 
 _PAUSE: Final = 20.0
@@ -61,8 +61,9 @@ class Stack(Growing):
 class Announced:
     """The detector files of the frames announced so far."""
 
-    def __init__(self, files: ImageFiles) -> None:
-        self.files = files
+    def __init__(self, node: ImageStack) -> None:
+        self.files = node.files
+        self._rank = len(node.sample)
         self.frames = 0
         self._newest = ("", 0)
         self._unseen: list[str] = []
@@ -79,7 +80,7 @@ class Announced:
         """Files that are not there; the newest must also hold its frames."""
         self._unseen = [path for path in self._unseen if not is_there(path)]
         path, frames = self._newest
-        if frames and path not in self._unseen and not holds(self.files, path, frames):
+        if frames and path not in self._unseen and not holds(self.files, path, frames, self._rank):
             return (*self._unseen, path)
         return tuple(self._unseen)
 
@@ -92,7 +93,7 @@ class RemadeStack(Stack):
         self.nbytes = 0
         self.place = place
         self.node = node
-        self.announced = Announced(node.files)
+        self.announced = Announced(node)
         self.announced.extend(length)
         self._made = length
         self._clock = clock
@@ -103,7 +104,7 @@ class RemadeStack(Stack):
         """Whether frames are not mapped yet."""
         return self._made < self.length
 
-    def write(self, spaces: Spaces) -> None:  # noqa: ARG002 - for streams
+    def write(self, spaces: Spaces) -> None:
         """Make the dataset anew, unless that is too costly to be done again so soon."""
         begin = self._clock()
         if begin < self._not_before and not self.settled:
@@ -113,12 +114,10 @@ class RemadeStack(Stack):
         end = self._clock()
         self._not_before = end + _PAUSE * (end - begin)
 
-    def committed(self) -> None:
-        """Nothing is kept for later."""
-
-    def not_committed(self) -> None:
-        """Make it again."""
-        self._made = -1
+    def give_up(self, problem: str) -> None:
+        """Leave the dataset as it is."""
+        self.problem = problem
+        self._made = self.length
 
     def _shape(self) -> Shape:
         scan = scan_axes(self.node)
@@ -228,7 +227,7 @@ class ReferenceStack(Stream, Stack):
 
     def __init__(self, place: Place, node: ImageStack, dataset: Any, texts: StreamDataset) -> None:
         super().__init__(place.path, dataset, texts, points_in(dataset, texts))
-        self.announced = Announced(node.files)
+        self.announced = Announced(node)
         self.announced.extend(self.length)
         self._place = place
 
@@ -249,7 +248,7 @@ class CopiedStack(Stream, Stack):
 
     def __init__(self, path: str, node: ImageStack, dataset: Any, copies: StreamDataset) -> None:
         super().__init__(path, dataset, copies, points_in(dataset, copies))
-        self.announced = Announced(node.files)
+        self.announced = Announced(node)
         self.announced.extend(self.length)
         self._node = node
 

@@ -9,10 +9,10 @@ import h5py
 import numpy as np
 from h5py import h5a, h5g
 
-from nexus_writer_service.errors import DatasetError, FileError, FilePathError
+from nexus_writer_service.errors import FilePathError
 from nexus_writer_service.hdf5.commit import CommittedFile
 from nexus_writer_service.hdf5.external import Clock
-from nexus_writer_service.hdf5.failures import file_error
+from nexus_writer_service.hdf5.failures import FAILURES, file_error
 from nexus_writer_service.hdf5.growing import GrowingDatasets
 from nexus_writer_service.hdf5.merge import Kind, Merge, kind_of
 from nexus_writer_service.model.tree import Group
@@ -30,7 +30,8 @@ class NexusFile:
         """Absolute path of the file."""
         self._file = file
         self._growing = GrowingDatasets(file.root, file.path, clock)
-        self._merged = False
+        self._changed = False
+        self._closed = False
 
     @classmethod
     def open(cls, path: str, *, clock: Clock = time.monotonic) -> "NexusFile":
@@ -43,7 +44,7 @@ class NexusFile:
         Raises:
             FilePathError: the path is relative.
             FileAccessError: no right to create or change the file.
-            FileLockedError: another process has it open for writing.
+            FileLockedError: another process has it open for writing, or this one already.
             DiskSpaceError: no room to create it.
             FileError: it is not an HDF5 file, or damaged.
         """
@@ -65,29 +66,33 @@ class NexusFile:
         }
 
     def has(self, path: str) -> bool:
-        """Whether there is an object, or a link even if dangling, of that name."""
-        *above, last = [part for part in path.split("/") if part] or [""]
+        """Whether there is an object, or a link even if dangling, of that name.
+
+        Raises:
+            FileError: the file cannot be read there.
+        """
+        *above, last = [part for part in path.split("/") if part] or ["."]
         group = self._file.root
-        for name in above:
-            if kind_of(group, name) is not Kind.GROUP:
-                return False
-            group = h5g.open(group, name.encode())
-        return not last or kind_of(group, last) is not Kind.NOTHING
+        try:
+            for name in above:
+                if kind_of(group, name) is not Kind.GROUP:
+                    return False
+                group = h5g.open(group, name.encode())
+            return last == "." or kind_of(group, last) is not Kind.NOTHING
+        except FAILURES as error:
+            raise file_error(error, f"{path} in {self.path}", "read") from error
 
     def merge(self, tree: Group) -> tuple[str, ...]:
         """Merge a root group into the file [rules in ``model/tree.py``].
 
         Returns:
             Problems, each with path, cause and cure: nodes that could not be written (what is below
-            them is missing too, all else is written), and image stacks that had to be stored in
-            another way since the last merge.
+            them is missing too, all else is written), and what happened to growing datasets since
+            the last merge: HDF5 refused their points, or images had to be stored in another way.
         """
         merge = Merge(self.path, self._growing)
-        self._merged = True
-        try:
-            merge.group(self._file.root, "/", tree)
-        except DatasetError as error:
-            merge.problems.append(f"{self.path}: {error}")
+        self._changed = True
+        merge.root(self._file.root, tree)
         notices, self._growing.notices = self._growing.notices, []
         return (*notices, *merge.problems)
 
@@ -153,7 +158,7 @@ class NexusFile:
     @property
     def dirty(self) -> bool:
         """Whether there is something for a commit to do."""
-        return self._merged or self._growing.waiting
+        return self._changed or self._growing.waiting
 
     def commit(self) -> None:
         """Bring everything into the file: whoever opens it from now on sees it.
@@ -163,27 +168,32 @@ class NexusFile:
         Raises:
             DiskSpaceError: no room. What could not be written stays in memory for the next commit.
             FileError: another failure; what could be written is written, the rest stays in memory.
+                Or a commit failed inside HDF5 before, see ``CommittedFile.commit``.
         """
+        self._file.check_room(self._growing.nbytes)
         failed = self._growing.write()
-        try:
-            self._file.commit()
-        except FileError:
-            self._growing.not_committed()
-            raise
+        self._changed = True  # and stays so if the next line fails
+        self._file.commit()
+        self._changed = False
         self._growing.committed()
-        self._merged = False
-        if failed is not None:
-            raise file_error(failed[1], f"{failed[0]} in {self.path}", "write") from failed[1]
+        self._raise(failed)
 
     def close(self) -> None:
-        """Commit everything and close.
+        """Commit everything and close; does nothing the second time.
 
         Raises:
             DiskSpaceError: no room. What could not be written is lost.
-            FileError: another failure of the disk, with the same consequence.
+            FileError: another failure, with the same consequence.
         """
+        if self._closed:
+            return
+        self._closed = True
         self.settle("/")
         failed = self._growing.write()
         self._file.close()
+        self._raise(failed)
+
+    def _raise(self, failed: tuple[str, BaseException] | None) -> None:
         if failed is not None:
-            raise file_error(failed[1], f"{failed[0]} in {self.path}", "write") from failed[1]
+            path, error = failed
+            raise file_error(error, f"{path} in {self.path}", "write") from error

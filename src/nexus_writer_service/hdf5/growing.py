@@ -17,11 +17,11 @@ from nexus_writer_service.hdf5.external import (
     VirtualStack,
     create_raw,
 )
-from nexus_writer_service.hdf5.failures import FAILURES, RefusedError
+from nexus_writer_service.hdf5.failures import FAILURES, RefusedError, cause, cure, system_error
 from nexus_writer_service.hdf5.place import Place
-from nexus_writer_service.hdf5.storage import create_growing, first_shape
 from nexus_writer_service.hdf5.resume import points_in
 from nexus_writer_service.hdf5.selections import Spaces
+from nexus_writer_service.hdf5.storage import Recipes, first_shape
 from nexus_writer_service.hdf5.stream import Growing, Stream
 from nexus_writer_service.hdf5.values import TEXT, file_type, stored_dtype
 from nexus_writer_service.hdf5.virtual import create_virtual
@@ -45,7 +45,10 @@ class GrowingDatasets:
         self._root = root
         self._file = file
         self._clock = clock
+        self._recipes = Recipes()
         self._by_path: dict[str, Growing] = {}
+        self._active: dict[str, Growing] = {}
+        self._done: list[str] = []
         self.nbytes = 0
         """Memory held by points and pixels."""
         self.notices: list[str] = []
@@ -56,8 +59,8 @@ class GrowingDatasets:
 
     @property
     def waiting(self) -> bool:
-        """Whether the next commits have something to write."""
-        return any(growing.waiting for growing in self._by_path.values())
+        """Whether the next commits have something to do."""
+        return bool(self._active)
 
     # ------------------------------------------------------------------------ coming and going
 
@@ -72,7 +75,7 @@ class GrowingDatasets:
             RefusedError: the node cannot be made.
         """
         if isinstance(node, StreamDataset):
-            return create_growing(group, node)
+            return self._recipes.create(group, node)
         _check(node)
         match node.storage:
             case "virtual":
@@ -81,15 +84,30 @@ class GrowingDatasets:
             case "raw":
                 return create_raw(group, node, (0,), [])
             case _:
-                return create_growing(group, _as_stream(node, node.storage))
+                return self._recipes.create(group, _as_stream(node, node.storage))
 
-    def attach(self, path: str, node: GrowingNode, dataset: Any) -> None:
-        """Let a dataset, new or left by an earlier writer, grow from now on.
+    def open(self, group: Any, name: str, node: GrowingNode) -> Any:
+        """The dataset that stands for a node already."""
+        if isinstance(node, StreamDataset):
+            return self._recipes.open(group, name, node)
+        return h5d.open(group, name.encode())
+
+    def attach(self, path: str, node: GrowingNode, dataset: Any, *, new: bool) -> None:
+        """Let a dataset grow from now on.
+
+        Args:
+            path: where it is linked.
+            node: what it stands for.
+            dataset: its low-level identifier.
+            new: it was made by ``create`` a moment ago, not by an earlier writer.
 
         Raises:
             RefusedError: it is not such a dataset as the node describes.
         """
-        self._by_path[path] = self._attached(path, node, dataset)
+        if new and isinstance(node, StreamDataset):
+            self._by_path[path] = Stream(path, dataset, node, 0)
+        else:
+            self._by_path[path] = self._attached(path, node, dataset)
 
     def _attached(self, path: str, node: GrowingNode, dataset: Any) -> Growing:
         if isinstance(node, StreamDataset):
@@ -113,12 +131,14 @@ class GrowingDatasets:
     def forget(self, path: str) -> None:
         """Something else takes the place of ``path``: what grew at or below it is gone."""
         for one in self._at_or_below(path):
+            self._active.pop(one, None)
             self.nbytes -= self._by_path.pop(one).nbytes
 
     def settle(self, path: str) -> None:
         """Nothing more will come at or below ``path``: the next commit writes all and lets go."""
         for one in self._at_or_below(path):
-            self._by_path[one].settled = True
+            growing = self._active[one] = self._by_path[one]
+            growing.settled = True
 
     def _at_or_below(self, path: str) -> list[str]:
         below = path.rstrip("/") + "/"
@@ -131,13 +151,19 @@ class GrowingDatasets:
         stream = self._by_path.get(path)
         if not isinstance(stream, Stream) or isinstance(stream, Stack):
             raise DatasetError(f"{path} in {self._file} is not a stream dataset: merge it first")
+        if stream.problem:
+            raise DatasetError(stream.problem)
         before = stream.nbytes
         stream.append(start, batches)
         self.nbytes += stream.nbytes - before
+        if stream.waiting:
+            self._active[path] = stream
 
     def extend(self, path: str, frames: int) -> int:
         """Take note of frames of a stack [``NexusFile.extend``]."""
         stack = self._stack(path)
+        if stack.problem:
+            raise DatasetError(stack.problem)
         before = stack.nbytes
         try:
             return stack.extend(frames)
@@ -148,13 +174,21 @@ class GrowingDatasets:
             )
             return self._refer_instead(path, refusal.stack).extend(frames)
         finally:
-            self.nbytes += self._by_path[path].nbytes - before
+            now = self._by_path[path]
+            self.nbytes += now.nbytes - before
+            if now.waiting:
+                self._active[path] = now
 
     def _refer_instead(self, path: str, stack: RawStack) -> Stack:
         """Replace a raw stack by references to its frames."""
         node = _as_stream(stack.node, "uris")
-        dataset = create_growing(stack.place.group, node)
-        stack.place.replace(dataset)
+        try:
+            dataset = self._recipes.create(stack.place.group, node)
+            stack.place.replace(dataset)
+        except FAILURES as error:
+            raise DatasetError(
+                f"{path} in {self._file} cannot hold references: {cause(error)}; {cure(error)}"
+            ) from error
         references = ReferenceStack(stack.place, stack.node, dataset, node)
         self._by_path[path] = references
         return references
@@ -179,34 +213,46 @@ class GrowingDatasets:
     # ---------------------------------------------------------------------------------- commit
 
     def write(self) -> tuple[str, BaseException] | None:
-        """Bring all that waits into HDF5; returns the path and error of the first that failed."""
+        """Bring all that waits into HDF5.
+
+        Returns:
+            Path and error of the first dataset that the disk did not take.
+        """
         failed: tuple[str, BaseException] | None = None
         spaces = Spaces()
-        for path, growing in self._by_path.items():
-            if growing.waiting:
-                try:
+        active, self._active, self.nbytes = self._active, {}, 0
+        for path, growing in active.items():
+            try:
+                if growing.waiting:
                     growing.write(spaces)
-                except FAILURES as error:
+            except FAILURES as error:
+                if system_error(error) is not None:
                     failed = failed or (path, error)
+                else:
+                    self._give_up(path, growing, error)
+            self.nbytes += growing.nbytes
+            if growing.waiting:
+                self._active[path] = growing
+            elif growing.settled:
+                self._done.append(path)
         return failed
 
     def committed(self) -> None:
-        """What was written is in the file for good."""
-        done = []
-        nbytes = 0
-        for path, growing in self._by_path.items():
-            growing.committed()
-            nbytes += growing.nbytes
-            if growing.settled and not growing.waiting:
-                done.append(path)
-        for path in done:
-            del self._by_path[path]
-        self.nbytes = nbytes
+        """Let go of what is settled and written.
 
-    def not_committed(self) -> None:
-        """What was written may be lost inside HDF5."""
-        for growing in self._by_path.values():
-            growing.not_committed()
+        Not before the flush: HDF5 writes a dataset when it is let go, and crashes when it cannot.
+        """
+        for path in self._done:
+            growing = self._by_path.get(path)
+            if growing is not None and growing.settled and not growing.waiting:
+                del self._by_path[path]
+        self._done = []
+
+    def _give_up(self, path: str, growing: Growing, error: BaseException) -> None:
+        """A dataset that HDF5 itself refuses costs only that dataset."""
+        problem = f"{path} in {self._file} cannot be written: {cause(error)}; {cure(error)}"
+        growing.give_up(problem)
+        self.notices.append(problem)
 
 
 def _check_stream(path: str, node: StreamDataset, dataset: Any) -> None:

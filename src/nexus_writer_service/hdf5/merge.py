@@ -74,15 +74,18 @@ class Merge:
 
     def __init__(self, file: str, growing: GrowingDatasets) -> None:
         self.problems: list[str] = []
+        """What could not be written, with path, cause and cure."""
         self._file = file
         self._growing = growing
 
-    def group(self, here: Any, path: str, node: Group) -> None:
-        """Merge ``node`` into the group at ``path`` with low-level identifier ``here``.
+    def root(self, here: Any, tree: Group) -> None:
+        """Merge ``tree`` into the root group (low-level identifier)."""
+        try:
+            self._merge_group(here, "/", tree)
+        except FAILURES as error:
+            self._problem("/", error)
 
-        Raises:
-            RefusedError: it is a group of another class.
-        """
+    def _merge_group(self, here: Any, path: str, node: Group) -> None:
         wanted = node.attributes.get("NX_class")
         found = get_text_attribute(here, "NX_class") if wanted is not None else None
         if found not in (None, wanted):
@@ -98,7 +101,7 @@ class Merge:
 
     def _child(self, here: Any, path: str, name: str, node: Node) -> None:
         try:
-            if not name or "/" in name or name == ".":
+            if not name or name == "." or "/" in name or "\0" in name:
                 raise RefusedError(f"{path}: {name!r} cannot be the name of an HDF5 object")
             match node:
                 case Group():
@@ -116,7 +119,8 @@ class Merge:
 
     def _problem(self, path: str, error: BaseException) -> None:
         if isinstance(error, DatasetError):
-            self.problems.append(f"{self._file}: {error}")
+            text = str(error) if path in str(error) else f"{path}: {error}"
+            self.problems.append(f"{self._file}: {text}")
         else:
             self.problems.append(
                 f"{self._file}: {path} was not written: {cause(error)}; {cure(error)}"
@@ -141,7 +145,7 @@ class Merge:
                     f"{path} exists and is not a group: nothing below it was written; choose "
                     "another name for one of them"
                 )
-        self.group(group, path, node)
+        self._merge_group(group, path, node)
 
     def _dataset(self, here: Any, path: str, name: str, node: Dataset) -> None:
         array = as_array(node.value)
@@ -164,14 +168,14 @@ class Merge:
 
     def _growing_dataset(self, here: Any, path: str, name: str, node: GrowingNode) -> None:
         if self._not_a_group(here, path, name) is Kind.DATASET:
-            dataset = h5d.open(here, name.encode())
+            dataset = self._growing.open(here, name, node)
             if path not in self._growing:
-                self._growing.attach(path, node, dataset)
+                self._growing.attach(path, node, dataset, new=False)
             self._attributes(dataset, path, node.attributes)
         else:
             dataset = self._growing.create(here, node)
             self._put(here, path, dataset, node.attributes)
-            self._growing.attach(path, node, dataset)
+            self._growing.attach(path, node, dataset, new=True)
 
     def _put(self, here: Any, path: str, dataset: Any, attributes: Attributes) -> None:
         """Link a new dataset, which keeps the attributes of the one whose place it takes."""
@@ -196,7 +200,7 @@ class Merge:
             _create_link(here, key, node, properties)
         elif _target(here, key) != _wanted_target(node):
             self._growing.forget(path)
-            here.links.unlink(key)
+            here.unlink(key)
             _create_link(here, key, node, properties)
 
 

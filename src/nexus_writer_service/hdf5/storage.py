@@ -1,6 +1,7 @@
 """How datasets that grow are laid out in the file: chunks, filters, fill, chunk cache."""
 
 import math
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -70,16 +71,51 @@ def _default_chunks(node: StreamDataset) -> Shape:
     return tuple(reversed(chunks))
 
 
-def create_growing(group: Any, node: StreamDataset) -> Any:
-    """A dataset that can grow along all axes, not linked anywhere yet.
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """What HDF5 wants to know to make a dataset."""
 
-    Args:
-        group: low-level identifier of any group of the file.
-        node: what to make.
+    type: Any
+    space: Any
+    creation: Any
+    access: Any
 
-    Raises:
-        RefusedError: the node cannot be made.
+
+class Recipes:
+    """Makes datasets that can grow along all axes.
+
+    Most channels of a scan are alike; describing a dataset to HDF5 takes longer than making it.
     """
+
+    def __init__(self) -> None:
+        self._recipes: dict[tuple[Any, ...], _Recipe] = {}
+
+    def create(self, group: Any, node: StreamDataset) -> Any:
+        """A dataset without points, not linked anywhere yet.
+
+        Args:
+            group: low-level identifier of any group of the file.
+            node: what to make.
+
+        Raises:
+            RefusedError: the node cannot be made.
+        """
+        recipe = self._recipe(node)
+        return h5d.create(group, None, recipe.type, recipe.space, recipe.creation, recipe.access)
+
+    def open(self, group: Any, name: str, node: StreamDataset) -> Any:
+        """The dataset ``name`` of a group (low-level identifier), made from ``node`` earlier."""
+        return h5d.open(group, name.encode(), self._recipe(node).access)
+
+    def _recipe(self, node: StreamDataset) -> _Recipe:
+        key = (node.dtype, node.sample, node.scan, node.chunks, node.filters, repr(node.fill))
+        recipe = self._recipes.get(key)
+        if recipe is None:
+            recipe = self._recipes[key] = _recipe(node)
+        return recipe
+
+
+def _recipe(node: StreamDataset) -> _Recipe:
     dtype = stored_dtype(node.dtype)
     properties = h5p.create(h5p.DATASET_CREATE)
     properties.set_obj_track_times(False)
@@ -90,8 +126,8 @@ def create_growing(group: Any, node: StreamDataset) -> Any:
     set_fill(properties, node.fill, dtype)
     shape = first_shape(node)
     space = h5s.create_simple(shape, (h5s.UNLIMITED,) * len(shape))
-    access = access_properties(chunks, shape, dtype.itemsize)
-    return h5d.create(group, None, file_type(dtype), space, properties, access)
+    access = _access_properties(chunks, shape, dtype.itemsize)
+    return _Recipe(file_type(dtype), space, properties, access)
 
 
 def set_fill(properties: Any, fill: Value | None, dtype: np.dtype[Any]) -> None:
@@ -112,7 +148,7 @@ def _set_filters(properties: Any, filters: Filters) -> None:
         properties.set_filter(_BITSHUFFLE, h5z.FLAG_MANDATORY, options)
 
 
-def access_properties(chunks: Shape, shape: Shape, itemsize: int) -> Any:
+def _access_properties(chunks: Shape, shape: Shape, itemsize: int) -> Any:
     """A chunk cache that holds the chunks in which the next point falls, and no more.
 
     HDF5 2 gives each dataset up to 8 MiB of cache and 64 KiB of hash table: a gigabyte for a scan

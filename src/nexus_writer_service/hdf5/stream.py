@@ -1,7 +1,7 @@
 """A dataset that grows with the points of a channel.
 
-Points stay in memory until a commit has succeeded, since a flush that fails can lose them inside
-HDF5; they are then written again. Only a dataset with much waiting is written earlier.
+Points wait in memory for the next commit and are then written at once. Only a dataset with much
+waiting is written earlier.
 """
 
 import math
@@ -31,9 +31,11 @@ class Growing(ABC):
     length: int
     """Points, or frames, including those that wait for the next commits."""
     nbytes: int
-    """Memory held by what is not committed."""
+    """Memory held by what waits."""
     settled: bool = False
     """Nothing more will come."""
+    problem: str = ""
+    """Why HDF5 does not take any more of it, if so."""
 
     @property
     @abstractmethod
@@ -45,12 +47,8 @@ class Growing(ABC):
         """Bring what waits into HDF5."""
 
     @abstractmethod
-    def committed(self) -> None:
-        """Learn that what was written is in the file for good."""
-
-    @abstractmethod
-    def not_committed(self) -> None:
-        """Learn that what was written may be lost inside HDF5: the next commit writes it again."""
+    def give_up(self, problem: str) -> None:
+        """Let what waits go: HDF5 will not take it at any later time either."""
 
 
 class Stream(Growing):
@@ -73,10 +71,8 @@ class Stream(Growing):
         self._sample = node.sample
         self._inner = scan_axes(node)[1:]
         self._shape: Shape = dataset.shape
-        self._early_points = dataset.get_create_plist().get_chunk()[0] * math.prod(self._inner)
         self._early = True
         self._waiting: list[tuple[int, Array]] = []
-        self._written: list[tuple[int, Array]] = []
 
     @property
     def waiting(self) -> bool:
@@ -92,7 +88,7 @@ class Stream(Growing):
         fitting = [self._fitting(batch) for batch in batches]
         for batch in fitting:
             stop = start + len(batch)
-            if stop > self.length:
+            if len(batch) and stop > self.length:
                 new = batch[max(0, self.length - start) :]
                 self._waiting.append((stop - len(new), new))
                 self.nbytes += new.nbytes
@@ -102,42 +98,33 @@ class Stream(Growing):
             self._write_early()
 
     def write(self, spaces: Spaces) -> None:
-        """Write all waiting points; they stay in memory until ``committed``."""
+        """Write all waiting points."""
         for start, points in _joined(self._waiting):
             self._put(start, points, spaces)
-        self._written += self._waiting
         self._waiting = []
-
-    def committed(self) -> None:
-        """What was written is in the file for good."""
-        self._written.clear()
-        self.nbytes = sum(points.nbytes for _, points in self._waiting)
+        self.nbytes = 0
         self._early = True
 
-    def not_committed(self) -> None:
-        """What was written may be lost inside HDF5: the next commit writes it again."""
-        self._waiting = self._written + self._waiting
-        self._written = []
+    def give_up(self, problem: str) -> None:
+        """Drop all waiting points."""
+        self.problem = problem
+        self._waiting = []
+        self.nbytes = 0
 
     def _fitting(self, batch: Array) -> Array:
-        expected = (len(batch), *self._sample) if batch.ndim else None
-        if expected is None or (
-            batch.shape != expected
-            and (
-                batch.ndim != len(expected)
-                or any(
-                    wanted not in (-1, length)
-                    for wanted, length in zip(self._sample, batch.shape[1:], strict=True)
-                )
-            )
-        ):
+        sample = batch.shape[1:]
+        if not batch.ndim or not (sample == self._sample or self._varies_to(sample)):
             raise DatasetError(
-                f"{self.path}: points of shape {batch.shape[1:]} do not fit samples of shape "
+                f"{self.path}: points of shape {sample} do not fit samples of shape "
                 f"{self._sample} (-1 is any length): the channel was announced with another shape"
             )
-        if batch.dtype != self._dtype or not batch.flags.c_contiguous:
-            return self._converted(batch)
-        return batch
+        plain = batch.dtype == self._dtype and batch.dtype.kind != "O" and batch.flags.c_contiguous
+        return batch if plain else self._converted(batch)
+
+    def _varies_to(self, sample: Shape) -> bool:
+        return len(sample) == len(self._sample) and all(
+            wanted in (-1, length) for wanted, length in zip(self._sample, sample, strict=True)
+        )
 
     def _converted(self, batch: Array) -> Array:
         text = self._dtype.kind == "O"
@@ -154,7 +141,8 @@ class Stream(Growing):
 
     def _write_early(self) -> None:
         """Write whole chunks, and all if that leaves too much, and let go of their memory."""
-        stop = self.length // self._early_points * self._early_points
+        whole = self._dataset.get_create_plist().get_chunk()[0] * math.prod(self._inner)
+        stop = self.length // whole * whole
         if stop <= self._waiting[0][0]:
             if self.nbytes <= _MOST_BYTES:
                 return
@@ -179,7 +167,7 @@ class Stream(Growing):
         for start, points in _joined(ready):
             self._put(start, points, spaces)
         self._waiting = later
-        self.nbytes = sum(points.nbytes for _, points in self._written + later)
+        self.nbytes = sum(points.nbytes for _, points in later)
 
     def _put(self, start: int, points: Array, spaces: Spaces) -> None:
         stop = start + len(points)

@@ -62,7 +62,13 @@ def space_of(array: Array) -> Any:
 
 
 def set_attribute(owner: Any, name: str, value: Value) -> None:
-    """Set an attribute of a group or dataset (low-level identifier)."""
+    """Set an attribute of a group or dataset (low-level identifier).
+
+    Raises:
+        ValueError: HDF5 cannot have an attribute of that name, or what ``as_array`` raises.
+    """
+    if not name or "\0" in name:
+        raise ValueError(f"{name!r} cannot be the name of an attribute")
     array = as_array(value)
     kind = file_type(array.dtype)
     key = name.encode()
@@ -128,16 +134,17 @@ def new_dataset(group: Any, array: Array) -> Any:
 
 
 def put_in_place(group: Any, name: str, dataset: Any) -> None:
-    """Link a dataset into a group; it takes the place, and attributes, of what has its name."""
+    """Link a dataset into a group, in place of whatever has its name."""
     key, link_properties = link_name(name)
     if group.links.exists(key):
-        group.links.unlink(key)
+        group.unlink(key)
     h5o.link(dataset, group, key, link_properties)
 
 
 def link_name(name: str) -> tuple[bytes, Any]:
-    """Bytes of a link's name, and the properties that say which characters it has."""
+    """Bytes of a link's name, and the link creation properties that go with them."""
+    if name.isascii():
+        return name.encode(), None
     properties = h5p.create(h5p.LINK_CREATE)
-    if not name.isascii():
-        properties.set_char_encoding(h5t.CSET_UTF8)
+    properties.set_char_encoding(h5t.CSET_UTF8)
     return name.encode(), properties

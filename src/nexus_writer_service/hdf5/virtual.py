@@ -38,19 +38,22 @@ def create_virtual(
     properties.set_layout(h5d.VIRTUAL)
     set_fill(properties, fill, dtype)
     mapped = h5s.create_simple(shape, limits)
+    spaces: dict[tuple[Any, ...], Any] = {}  # most sources of a dataset look the same
     for source in sources:
+        key = (source.source_shape, source.shape, source.selection)
+        if key not in spaces:
+            spaces[key] = _source_space(source)
         mapped.select_hyperslab(source.start or (0,) * len(shape), source.shape)
-        properties.set_virtual(
-            mapped, _escaped(source.file), _escaped(source.path), _source_space(source)
-        )
+        properties.set_virtual(mapped, _escaped(source.file), _escaped(source.path), spaces[key])
     return h5d.create(group, None, file_type(dtype), h5s.create_simple(shape, limits), properties)
 
 
 def _source_space(source: VirtualSource) -> Any:
-    space = h5s.create_simple(source.source_shape or source.shape)
-    if source.selection:
-        starts, counts = zip(*source.selection, strict=True)
-        space.select_hyperslab(starts, counts)
+    # Always a block, never "all": a source that grows beyond it must go on to fit.
+    shape = source.source_shape or source.shape
+    selection = source.selection or tuple((0, length) for length in shape)
+    space = h5s.create_simple(shape)
+    space.select_hyperslab(*zip(*selection, strict=True))
     return space
 
 

@@ -51,12 +51,15 @@ class ScanPlan(Protocol):
     def warnings(self) -> tuple[str, ...]:
         """What a person should know about the layout: collisions of names, missing metadata."""
 
-    def root(self, now: datetime, versions: Mapping[str, str]) -> Mapping[str, str]:
+    def root(
+        self, now: datetime, versions: Mapping[str, str], file: str | None = None
+    ) -> Mapping[str, str]:
         """Attributes of the root of a new file.
 
         Args:
             now: the moment, with zone.
-            versions: HDF5_Version and h5py_version.
+            versions: HDF5_Version, h5py_version and creator_version.
+            file: absolute path of the file; by default the one with the entries.
         """
 
     def start(self, now: datetime) -> Trees:

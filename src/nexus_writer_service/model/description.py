@@ -191,3 +191,5 @@ class ScanDescription:
     data_policy: str = ""
     dataset_metadata: Mapping[str, Json] = field(default_factory=dict)
     is_sequence: bool = False
+    unusable: Mapping[ChannelName, str] = field(default_factory=dict)
+    """Channels whose data cannot be understood, so not saved, and why."""

@@ -111,9 +111,9 @@ def judge(
 
 def _reason(tally: ChannelTally) -> str:
     parts = []
-    if tally.published is None:
+    if tally.published is None and not tally.problems:
         parts.append(f"{tally.written} points written, end of the channel not seen")
-    elif tally.published != tally.written:
+    elif tally.published not in (None, tally.written):
         parts.append(f"{tally.written} of {tally.published} points written")
     parts += tally.problems
     if tally.files_missing:

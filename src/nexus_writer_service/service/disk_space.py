@@ -72,12 +72,12 @@ class DiskWatch:
             free = self._free.get(directory)
         if free is None:
             return ""
-        if 0 < self._required and free < self._required:
+        if self._required > 0 and free < self._required:
             raise DiskSpaceError(
                 f"Free disk space below {self._required // MEGABYTE} MB in {directory}: "
                 "make room, or save elsewhere"
             )
-        if 0 < self._recommended and free < self._recommended:
+        if self._recommended > 0 and free < self._recommended:
             return f"Free disk space below {self._recommended // MEGABYTE} MB in {directory}"
         return ""
 

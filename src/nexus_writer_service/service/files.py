@@ -1,10 +1,13 @@
 """The files that are open, shared by the scans that are written into them."""
 
+import logging
 import os
 from collections.abc import Mapping
 
 from nexus_writer_service.errors import FileError, FilePathError
 from nexus_writer_service.hdf5.file import NexusFile
+
+_log = logging.getLogger(__name__)
 
 
 class FilePool:
@@ -56,6 +59,11 @@ class FilePool:
                     file.commit()
                 except FileError as error:
                     errors[file] = error
+                except Exception as error:  # noqa: BLE001 - other files must be committed
+                    errors[file] = FileError(
+                        f"unforeseen error in {file.path}, please report it: {error!r}"
+                    )
+                    _log.exception("committing %s failed", file.path)
         return errors
 
     @property

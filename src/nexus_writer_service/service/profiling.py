@@ -16,7 +16,10 @@ from nexus_writer_service.errors import SettingsError
 
 _log = logging.getLogger(__name__)
 
-SETTINGS = ("OFF", *(f"{kind}{lines}" for kind in ("CPU", "WALL", "MEM") for lines in (30, 50, 100)))
+SETTINGS = (
+    "OFF",
+    *(f"{kind}{lines}" for kind in ("CPU", "WALL", "MEM") for lines in (30, 50, 100)),
+)
 
 
 class Profiler:

@@ -52,7 +52,7 @@ class ScanFile:
         problems: list[str] = []
         for path, tree in trees.items():
             if path == self._plan.file:
-                problems += self._signed(self.file).merge(tree)
+                problems += self._signed(self.file, path).merge(tree)
             else:
                 self._merge_elsewhere(path, tree, warn)
         return problems
@@ -69,16 +69,16 @@ class ScanFile:
         try:
             file = self._files.acquire(path)
             try:
-                for problem in self._signed(file).merge(tree):
+                for problem in self._signed(file, path).merge(tree):
                     warn(problem)
             finally:
                 self._files.release(file)
         except FileError as error:
             warn(f"no link to the scan in {path}: {error}")
 
-    def _signed(self, file: NexusFile) -> NexusFile:
+    def _signed(self, file: NexusFile, path: str) -> NexusFile:
         """The file; a new one gets its root attributes."""
         if file.is_new:
             versions: Mapping[str, str] = {**file.versions, "creator_version": self._version}
-            file.merge(Group(attributes=self._plan.root(self._clock.now(), versions)))
+            file.merge(Group(attributes=self._plan.root(self._clock.now(), versions, path)))
         return file

@@ -6,9 +6,7 @@ already costs the scan.
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import replace
 from enum import Enum, auto
 
 from nexus_writer_service.errors import DatasetError, FileError, LayoutError
@@ -30,12 +28,10 @@ from nexus_writer_service.model.events import (
 from nexus_writer_service.model.states import SCAN_TRANSITIONS, ScanState
 from nexus_writer_service.model.verdict import Outcome, Verdict, judge
 from nexus_writer_service.service.channel_writer import ChannelWriter
-from nexus_writer_service.service.clock import Clock
-from nexus_writer_service.service.disk_space import DiskWatch
-from nexus_writer_service.service.files import FilePool
-from nexus_writer_service.service.profiling import Profiler
 from nexus_writer_service.service.scan_file import ScanFile
-from nexus_writer_service.service.status import ScanStatus, StatusBoard
+from nexus_writer_service.service.status import ScanStatus
+from nexus_writer_service.service.surroundings import Surroundings
+from nexus_writer_service.service.troubles import Troubles
 
 _log = logging.getLogger(__name__)
 
@@ -45,20 +41,6 @@ COMMIT_PATIENCE = 30.0
 """Seconds for which a commit that fails at the end of a scan is tried again."""
 _DISK_PERIOD = 3.0
 """Seconds between two looks at the free disk space."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all scan writers of a process share."""
-
-    files: FilePool
-    board: StatusBoard
-    clock: Clock
-    disk: DiskWatch
-    layout: Callable[[ScanDescription], ScanPlan]
-    profiler: Profiler
-    version: str
-    """Of this package, for the files."""
 
 
 class _Stage(Enum):
@@ -91,10 +73,8 @@ class ScanWriter:
         self._plan: ScanPlan | None = None
         self._scan_file: ScanFile | None = None
         self._channels: dict[ChannelName, ChannelWriter] = {}
-        self._warnings: list[str] = []
-        self._problems: list[str] = []
+        self._troubles = Troubles(scan.name)
         self._failure: str | None = None
-        self._fault: str | None = None
         self._verdict: Verdict | None = None
         self._deadline = 0.0
         self._disk_due = 0.0
@@ -120,7 +100,7 @@ class ScanWriter:
         """Take the next event of the scan."""
         match event:
             case Announced() | Prepared():
-                self._warn(*event.warnings)
+                self._troubles.warn(*event.warnings)
                 if isinstance(event, Prepared) and self._stage is _Stage.ANNOUNCED:
                     self._prepare(event.scan)
             case Points():
@@ -135,10 +115,13 @@ class ScanWriter:
             case Lost():
                 self._lose(event)
             case Ended():
-                self._warn(*event.warnings)
+                self._troubles.warn(*event.warnings)
+                if self._stage is _Stage.ANNOUNCED:
+                    # It failed before it was prepared: its entry tells when and why.
+                    self._prepare(event.scan)
                 self._end(event.scan, FILES_PATIENCE)
             case Vanished():
-                self._problems.append(event.reason)
+                self._troubles.problems.append(event.reason)
                 self._end(self.scan, FILES_PATIENCE)
 
     def tick(self) -> None:
@@ -155,8 +138,8 @@ class ScanWriter:
     def committed(self, error: FileError | None) -> None:
         """Learn how the newest commit of the file went."""
         if error is not None:
-            self._fault = str(error)
-            self._warn(f"not committed yet: {error}")
+            self._troubles.fault = str(error)
+            self._troubles.warn(f"not committed yet: {error}")
         if self._stage is not _Stage.AWAITING_COMMIT:
             return
         if error is None:
@@ -171,7 +154,7 @@ class ScanWriter:
             self._deadline = 0.0
             self._await_files()
         elif self._stage in _ENDABLE:
-            self._problems.append(reason)
+            self._troubles.problems.append(reason)
             self._end(self.scan, patience=0.0)
 
     def fail(self, error: BaseException) -> None:
@@ -192,7 +175,7 @@ class ScanWriter:
         except (FileError, LayoutError) as error:
             self._failure = str(error)
             self._stage = _Stage.REFUSED
-            _log.error("scan %s cannot be saved: %s", scan.name, error)  # noqa: TRY400 - no bug
+            _log.error("scan %s cannot be saved: %s", scan.name, error)
             self._transit(ScanState.FAULT, self._failure)
             return
         self._stage = _Stage.WRITING
@@ -205,7 +188,7 @@ class ScanWriter:
             )
         around = self._around
         plan = around.layout(scan)
-        self._warn(*plan.warnings, around.disk.check(plan.file))
+        self._troubles.warn(*plan.warnings, around.disk.check(plan.file))
         self._scan_file = ScanFile(plan, around.files, around.clock, around.version)
         self._plan = plan
         self._merge(plan.start(around.clock.now()))
@@ -214,6 +197,9 @@ class ScanWriter:
             place = plan.places.get(name)
             if place is not None or channel.content is Content.SCANS:
                 self._channels[name] = ChannelWriter(name, channel.content, place)
+        for name, why in scan.unusable.items():
+            self._channels[name] = ChannelWriter(name, Content.NUMBERS, None)
+            self._give_up(self._channels[name], why)
 
     # ------------------------------------------------------------------------------- points
 
@@ -260,11 +246,11 @@ class ScanWriter:
         if self._plan is None or self._scan_file is None or channel.place is None:
             return False
         trees = self._plan.first_point(channel.name)
-        problems = self._scan_file.merge(trees, warn=self._warn)
+        problems = self._scan_file.merge(trees, warn=self._troubles.warn)
         if not self._scan_file.file.has(channel.place.path):
             self._give_up(channel, "; ".join(problems) or "its dataset could not be made")
             return False
-        self._complain(problems)
+        self._troubles.complain(problems)
         channel.begun = True
         self._merge_plots(final=False)
         return True
@@ -279,11 +265,13 @@ class ScanWriter:
         else:
             text = f"points {event.start} to {event.stop - 1} lost: {event.reason}"
             channel.problems.append(text)
-            self._alarm(f"channel {channel.name}: {text}")
+            self._troubles.alarm(f"channel {channel.name}: {text}")
+            self._report()
 
     def _give_up(self, channel: ChannelWriter, reason: str) -> None:
         channel.lose(reason)
-        self._alarm(f"channel {channel.name}: {reason}; the other channels go on")
+        self._troubles.alarm(f"channel {channel.name}: {reason}; the other channels go on")
+        self._report()
 
     # --------------------------------------------------------------------------------- end
 
@@ -320,8 +308,8 @@ class ScanWriter:
         return judge(
             [channel.tally(self.file) for channel in self._channels.values()],
             failure=self._failure,
-            problems=self._problems,
-            warnings=self._warnings,
+            problems=self._troubles.problems,
+            warnings=self._troubles.warnings,
         )
 
     def _conclude(self) -> None:
@@ -350,13 +338,13 @@ class ScanWriter:
         try:
             scan_file.close()
         except FileError as error:
-            _log.error("scan %s: closing its file failed: %s", self.scan.name, error)  # noqa: TRY400 - no bug
+            _log.error("scan %s: closing its file failed: %s", self.scan.name, error)
 
     # ------------------------------------------------------------------------------- merges
 
     def _merge(self, trees: Trees) -> None:
         if self._scan_file is not None:
-            self._complain(self._scan_file.merge(trees, warn=self._warn))
+            self._troubles.complain(self._scan_file.merge(trees, warn=self._troubles.warn))
 
     def _merge_plots(self, *, final: bool) -> None:
         if self._plan is None or self.file is None:
@@ -374,58 +362,30 @@ class ScanWriter:
         if self._plan is None:
             return
         try:
-            self._warn(self._around.disk.check(self._plan.file))
+            self._troubles.warn(self._around.disk.check(self._plan.file))
         except FileError as error:
-            self._fault = str(error)
-            self._warn(str(error))
-
-    def _warn(self, *texts: str) -> None:
-        for text in texts:
-            if text and text not in self._warnings:
-                self._warnings.append(text)
-                _log.warning("scan %s: %s", self.scan.name, text)
-
-    def _complain(self, problems: list[str]) -> None:
-        """Something other than a channel is missing in the file."""
-        self._problems += problems
-        for problem in problems:
-            self._alarm(problem)
-
-    def _alarm(self, text: str) -> None:
-        """Something is being lost: say so at once, in the log and to whoever asks."""
-        self._fault = self._fault or text
-        _log.error("scan %s: %s", self.scan.name, text)
-        self._report()
+            self._troubles.fault = str(error)
+            self._troubles.warn(str(error))
 
     def _transit(self, state: ScanState, reason: str) -> None:
-        if state in SCAN_TRANSITIONS[self.status.state]:
-            ended = self._around.clock.now() if state.final else None
-            self._report(state, reason, ended)
+        if state not in SCAN_TRANSITIONS[self.status.state]:
+            return
+        ended = self._around.clock.now() if state.final else None
+        self.status = replace(self.status, state=state, reason=reason, ended=ended)
+        self._report()
 
-    def _report(
-        self,
-        state: ScanState | None = None,
-        reason: str | None = None,
-        ended: datetime | None = None,
-    ) -> None:
+    def _report(self) -> None:
         """Put a new snapshot on the board."""
         written = [channel.written for channel in self._channels.values() if channel.begun]
-        old = self.status
-        self.status = ScanStatus(
-            key=self.scan.key,
-            name=self.scan.name,
-            session=self.scan.session,
-            state=state or old.state,
-            reason=old.reason if reason is None else reason,
-            started=old.started,
-            ended=ended or old.ended,
+        self.status = replace(
+            self.status,
             file=self._plan.file if self._plan else self.scan.path,
             entries=self._plan.entries if self._plan else (),
-            fault=self._fault,
+            fault=self._troubles.fault,
             fewest_points=min(written, default=0),
             most_points=max(written, default=0),
             nbytes=sum(channel.nbytes for channel in self._channels.values()),
-            warnings=tuple(self._warnings),
+            warnings=tuple(self._troubles.warnings),
             verdict=self._verdict if self.over else None,
         )
         self._around.board.put(self.status)

@@ -10,13 +10,15 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from nexus_writer_service.errors import FileError
+from nexus_writer_service.errors import FileError, WriterError
 from nexus_writer_service.model.description import ScanDescription, ScanKey
 from nexus_writer_service.model.events import Ended, Points, Prepared, ScanEvent, Vanished
 from nexus_writer_service.service.inbox import Inbox
-from nexus_writer_service.service.scan_writer import ScanWriter, Surroundings
+from nexus_writer_service.service.scan_writer import ScanWriter
+from nexus_writer_service.service.surroundings import Surroundings
 
 _log = logging.getLogger(__name__)
 
@@ -50,14 +52,13 @@ class Scribe:
         budget: bytes of points that may wait; ``submit`` blocks above it.
     """
 
-    def __init__(
-        self, around: Surroundings, *, tick: float = TICK, budget: int = BUDGET
-    ) -> None:
+    def __init__(self, around: Surroundings, *, tick: float = TICK, budget: int = BUDGET) -> None:
         self._around = around
         self._tick = tick
         self._inbox: Inbox[ScanEvent | _Call] = Inbox(budget)
         self._writers: dict[ScanKey, ScanWriter] = {}
         self._stopping = False
+        self._dead: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="scribe")
 
     def start(self) -> None:
@@ -70,7 +71,13 @@ class Scribe:
             self._writers[scan.key] = ScanWriter(scan, self._around, wanted=wanted)
 
     def submit(self, events: Iterable[ScanEvent]) -> None:
-        """Hand events over; waits while the memory budget is used up."""
+        """Hand events over; waits while the memory budget is used up.
+
+        Raises:
+            WriterError: the scribe has died, which is a bug.
+        """
+        if self._dead is not None:
+            raise WriterError("nothing is written any more, restart the writer") from self._dead
         self._inbox.put((event, _size(event)) for event in events)
 
     def stop_scan(self, key: ScanKey, reason: str) -> Future[None]:
@@ -78,7 +85,7 @@ class Scribe:
 
         def stop() -> None:
             if writer := self._writers.get(key):
-                self._guarded(writer, lambda: writer.stop(reason))
+                self._guarded(writer, partial(writer.stop, reason))
 
         return self.call(stop)
 
@@ -101,6 +108,15 @@ class Scribe:
     # ---------------------------------------------------------------------------- the thread
 
     def _run(self) -> None:
+        try:
+            self._write()
+        except Exception as error:
+            _log.critical("the scribe has died, restart the writer", exc_info=True)
+            self._dead = error
+            self._inbox.close()  # who waits for room would wait for ever
+            raise
+
+    def _write(self) -> None:
         clock = self._around.clock
         files = self._around.files
         due: float | None = None
@@ -127,20 +143,22 @@ class Scribe:
         writer = self._writers.get(item.key)
         if writer is None or writer.over:
             return False
-        self._guarded(writer, lambda: writer.feed(item))
+        self._guarded(writer, partial(writer.feed, item))
         return isinstance(item, Prepared | Ended | Vanished)
 
     def _commit(self) -> None:
         errors = self._around.files.commit()
         for writer in list(self._writers.values()):
-            if writer.over:
-                continue
-            error: FileError | None = errors.get(writer.file) if writer.file else None
-            self._guarded(writer, lambda w=writer, e=error: w.committed(e))  # type: ignore[misc]
             if not writer.over:
-                self._guarded(writer, writer.tick)
-            if writer.over:
-                del self._writers[writer.scan.key]
+                error = errors.get(writer.file) if writer.file else None
+                self._guarded(writer, partial(self._settle, writer, error))
+        for key in [key for key, writer in list(self._writers.items()) if writer.over]:
+            del self._writers[key]
+
+    def _settle(self, writer: ScanWriter, error: FileError | None) -> None:
+        """After a commit: what it means for a scan, and what time means for it."""
+        writer.committed(error)
+        writer.tick()
 
     def _guarded(self, writer: ScanWriter, step: Callable[[], None]) -> None:
         """Run a step of a scan; an error that nobody foresaw costs that scan only."""
@@ -151,13 +169,13 @@ class Scribe:
 
     def _finish(self) -> None:
         for writer in list(self._writers.values()):
-            if not writer.over:
-                self._guarded(
-                    writer, lambda w=writer: w.stop("the writer was stopped during the scan")  # type: ignore[misc]
-                )
+            stop = partial(writer.stop, "the writer was stopped during the scan")
+            self._guarded(writer, stop)
         self._commit()
-        for writer in list(self._writers.values()):
-            _log.error("scan %s: its last commit failed, the file stays as it was", writer.scan.name)
+        for writer in self._writers.values():
+            _log.error(
+                "scan %s: its last commit failed, the file stays as it was", writer.scan.name
+            )
 
 
 def _size(event: ScanEvent) -> int:

@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Protocol
 
-from nexus_writer_service.errors import SourceError, WriterError
+from nexus_writer_service.errors import SettingsError, SourceError, WriterError
 from nexus_writer_service.model.description import ScanDescription, ScanKey
 from nexus_writer_service.model.events import Announced, ScanEvent
 from nexus_writer_service.model.states import SESSION_TRANSITIONS, SessionState
-from nexus_writer_service.service.clock import Clock
 from nexus_writer_service.service.scribe import Scribe
-from nexus_writer_service.service.status import StatusBoard
+from nexus_writer_service.service.surroundings import Surroundings
 
 _log = logging.getLogger(__name__)
 
@@ -50,8 +49,7 @@ class SessionWriter:
         name: of the session.
         connect: makes the source; called in the session's thread, again after each failure.
         scribe: writes; must have been started.
-        board: where the states of scans are.
-        clock: tells when scans that are over are forgotten.
+        around: what the scan writers share: the board tells which scans are not over.
         accepts: whether this writer is to save a scan.
         on_state: told of each new state, from any thread.
     """
@@ -61,8 +59,7 @@ class SessionWriter:
         name: str,
         connect: Callable[[], Source],
         scribe: Scribe,
-        board: StatusBoard,
-        clock: Clock,
+        around: Surroundings,
         *,
         accepts: Callable[[ScanDescription], bool],
         on_state: Callable[[SessionState, str], None] = lambda _state, _reason: None,
@@ -70,8 +67,8 @@ class SessionWriter:
         self.name = name
         self._connect = connect
         self._scribe = scribe
-        self._board = board
-        self._clock = clock
+        self._board = around.board
+        self._clock = around.clock
         self._accepts = accepts
         self._on_state = on_state
         self._known: set[ScanKey] = set()
@@ -111,7 +108,8 @@ class SessionWriter:
             source.interrupt()
         if self._thread is not None:
             self._thread.join()
-        self._transit(SessionState.OFF, "stopped")
+        if self._state is not SessionState.FAULT:
+            self._transit(SessionState.OFF, "stopped")
 
     # ---------------------------------------------------------------------------- the thread
 
@@ -125,7 +123,9 @@ class SessionWriter:
                         _log.warning("session %s: %s", self.name, error)
                     self._transit(SessionState.INIT, str(error))
                     self._stop.wait(_RETRY)
-        except Exception as error:
+        except SettingsError as error:
+            self._transit(SessionState.FAULT, str(error))
+        except Exception as error:  # noqa: BLE001 - where a session's errors end
             _log.exception("session %s: the listener has died, restart the writer", self.name)
             self._transit(SessionState.FAULT, f"unforeseen error, please report it: {error!r}")
         finally:

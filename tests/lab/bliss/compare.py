@@ -2,20 +2,21 @@
 
     compare.py REFERENCE LISTING [--kinds k05,k18] [--expected FILE] [--failed FILE]
 
-For each kind: how its scans ended, which files there are, and every object, link, attribute and static value in them. A difference is
-one line: "- PATH" is missing, "+ PATH" is additional, "~ PATH FACT: REFERENCE -> NEW" has changed.
-REFERENCE/unstable.txt tells what differs from run to run of one writer, FILE what is wanted of the writer under test. Lines of both:
+For each kind: how its scans ended, which files there are, and every object, link, attribute and static value in them.
+A difference is one line: "- PATH" is missing, "+ PATH" is additional, "~ PATH FACT: REFERENCE -> NEW" has changed.
+REFERENCE/unstable.txt tells what varies from run to run, FILE what is wanted of the writer under test. Lines of both:
 
-    [optional] KIND | DIFFERENCE | REASON       "*" stands for any text; an expected difference that is not found is an error,
-                                                unless it is optional
+    [optional] KIND | DIFFERENCE | REASON      "*" stands for any text. An expected difference that is not found
+                                               in a kind with files is an error, unless it is optional.
 
-Exit status 1 when there are other differences, or expected ones are not found. --failed appends the kinds concerned to a file.
+Exit status 1 when there are other differences, or expected ones are not found. --failed appends the kinds concerned
+to a file.
 """
 
 import argparse
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -26,14 +27,15 @@ class Rule:
     kind: str
     difference: str
     optional: bool
-    found: bool = False
+    found: set = field(default_factory=set)
 
     def concerns(self, kind):
         return _matches(self.kind, kind)
 
     def explains(self, kind, difference):
         matched = self.concerns(kind) and _matches(self.difference, difference)
-        self.found |= matched
+        if matched:
+            self.found.add(kind)
         return matched
 
 
@@ -86,47 +88,58 @@ def of_kind(reference, new):
     return sorted(found, key=lambda line: line[2:])
 
 
+def kind_differences(reference, new):
+    """All differences of one kind, given the files of its two listings; and whether the reference saved anything."""
+    if not new.exists():
+        return ["- all of it: the kind did not run"], False
+    if not reference.exists():
+        return ["+ all of it: the reference has no such kind"], False
+    facts = json.loads(reference.read_text("utf8"))
+    return of_kind(facts, json.loads(new.read_text("utf8"))), bool(facts["files"])
+
+
+def sort_out(kind, found, is_saved, expected, unstable):
+    """(differences nobody wants, how many are expected, how many vary by themselves)"""
+    others, n_expected, n_unstable = [], 0, 0
+    for line in found:
+        if any([rule.explains(kind, line) for rule in expected]):  # a list: each rule has to see each line
+            n_expected += 1
+        elif any(rule.explains(kind, line) for rule in unstable):
+            n_unstable += 1
+        else:
+            others.append(line)
+    if is_saved:
+        missed = [rule for rule in expected if rule.concerns(kind) and not (rule.optional or kind in rule.found)]
+        others += [f"expected, but not found: {rule.difference}" for rule in missed]
+    return others, n_expected, n_unstable
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("reference", type=Path)
     parser.add_argument("listing", type=Path)
-    parser.add_argument("--kinds", default="", help="comma-separated beginnings of kind names (default: all of the reference)")
+    parser.add_argument("--kinds", default="", help="comma-separated beginnings of kind names (default: all)")
     parser.add_argument("--expected", type=Path, help="differences that are wanted")
     parser.add_argument("--failed", type=Path, help="append the names of kinds with other differences to this file")
     options = parser.parse_args()
     starts = tuple(s for s in options.kinds.split(",") if s) or ("",)
-    kinds = sorted(path.stem for path in options.reference.glob("*.json") if path.stem.startswith(starts))
+    folders = options.reference, options.listing
+    kinds = sorted({path.stem for folder in folders for path in folder.glob("*.json") if path.stem.startswith(starts)})
     unstable = rules(options.reference / "unstable.txt")
     expected = rules(options.expected) if options.expected else []
-    counts = {"unstable": 0, "expected": 0, "other": 0}
-    failed = set()
+    failed, n_others, n_expected, n_unstable = [], 0, 0, 0
     for kind in kinds:
-        new = options.listing / f"{kind}.json"
-        if not new.exists():
-            found = ["- all of it: the kind did not run"]
-        else:
-            found = of_kind(json.loads((options.reference / new.name).read_text("utf8")), json.loads(new.read_text("utf8")))
-        others = []
-        for line in found:
-            wanted = [rule.explains(kind, line) for rule in expected]
-            varies = [rule.explains(kind, line) for rule in unstable]
-            counts["expected" if any(wanted) else "unstable" if any(varies) else "other"] += 1
-            if not any(wanted + varies):
-                others.append(line)
+        found, is_saved = kind_differences(*(folder / f"{kind}.json" for folder in folders))
+        others, of_expected, of_unstable = sort_out(kind, found, is_saved, expected, unstable)
+        n_others, n_expected, n_unstable = n_others + len(others), n_expected + of_expected, n_unstable + of_unstable
         if others:
-            failed.add(kind)
+            failed.append(kind)
             print(f"{kind}:", *others, sep="\n  ")
-    for rule in expected:
-        concerned = [kind for kind in kinds if rule.concerns(kind)]
-        if concerned and not rule.found and not rule.optional:
-            failed.update(concerned)
-            counts["other"] += 1
-            print(f"expected, but not found: {rule.kind} | {rule.difference}")
-    print(f"{len(kinds)} kinds: {counts['other']} differences, {counts['expected']} expected, {counts['unstable']} of what varies by itself")
+    print(f"{len(kinds)} kinds: {n_others} differences, {n_expected} expected, {n_unstable} of what varies by itself")
     if options.failed:
         with options.failed.open("a") as file:
-            file.writelines(f"{kind}\n" for kind in sorted(failed))
-    return 1 if failed else 0
+            file.writelines(f"{kind}\n" for kind in failed)
+    return 1 if failed or not kinds else 0
 
 
 if __name__ == "__main__":

@@ -178,6 +178,19 @@ def k17_metadata_presets_plots(lab):
     return [scan]
 
 
+@kind
+def k17g_grid_plots(lab):
+    scans = []
+    plotselect(lab.diode1, lab.diode2)
+    try:
+        for back_and_forth in (False, True):
+            axes = (lab.robx, 0, 1, 4, lab.roby, 10, 12, 2)
+            scans.append(amesh(*axes, 0.02, lab.diode1, lab.diode2, backnforth=back_and_forth))
+    finally:
+        plotselect()
+    return scans
+
+
 # ----------------------------------------------------------------------------------- sequences, masters, parallel
 @kind
 def k18_sequence(lab):

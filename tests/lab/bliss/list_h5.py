@@ -107,7 +107,8 @@ def objects_below(group, path, names, seen):
             yield here, {"soft": names.node(link.path), "leads to": target_kind(group, name)}
             continue
         if isinstance(link, h5py.ExternalLink):
-            yield here, {"external": f"{names.file(link.filename)}::{link.path}", "leads to": target_kind(group, name)}
+            target = f"{names.file(link.filename)}::{names.node(link.path)}"
+            yield here, {"external": target, "leads to": target_kind(group, name)}
             continue
         node = group[name]
         address = h5py.h5o.get_info(node.id).addr
@@ -142,15 +143,18 @@ def list_kind(out, kind):
     return {"raised": bool(dump["error"]), "scans": dump["verdicts"], "files": files}
 
 
+def _json(value):
+    return json.dumps(value, default=str, ensure_ascii=False)
+
+
 def as_text(found):
     """JSON with one object of a file per line."""
-    dumps = lambda value: json.dumps(value, default=str, ensure_ascii=False)  # noqa: E731
-    scans = ",\n".join(dumps(scan) for scan in found["scans"])
+    scans = ",\n".join(map(_json, found["scans"]))
     files = ",\n".join(
-        f"{dumps(name)}: {{\n" + ",\n".join(f"{dumps(path)}: {dumps(facts)}" for path, facts in sorted(one.items())) + "}"
+        f"{_json(name)}: {{\n" + ",\n".join(f"{_json(path)}: {_json(facts)}" for path, facts in sorted(one.items())) + "}"
         for name, one in found["files"].items()
     )
-    return f'{{"raised": {dumps(found["raised"])}, "scans": [\n{scans}],\n"files": {{\n{files}}}}}\n'
+    return f'{{"raised": {_json(found["raised"])}, "scans": [\n{scans}],\n"files": {{\n{files}}}}}\n'
 
 
 def main():

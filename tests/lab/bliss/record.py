@@ -29,14 +29,13 @@ def _values(stream):
 
 
 def _top_master(scan_info, channel):
-    for name, chain in scan_info["acquisition_chain"].items():
-        if any(channel in of.get(kind, ()) for of in (chain, chain["master"]) for kind in ("scalars", "spectra", "images")):
-            return name
-    return None
+    device = scan_info["channels"][channel]["device"]
+    (name,) = (name for name, chain in scan_info["acquisition_chain"].items() if device in chain["devices"])
+    return name
 
 
-def _dump_scan(key, arrays):
-    """What Redis holds of a scan, as JSON-like data; the points go to `arrays` by "<scan number>/<stream>[/<point>]"."""
+def _dump_scan(key, rank, arrays):
+    """What Redis holds of a scan, as JSON-like data; the points go to `arrays` by "<rank of the scan>/<stream>[/<point>]"."""
     scan = get_default_data_store().load_scan(key)
     entries = entries_of(scan.info)
     found = {"name": scan.name, "number": scan.number, "save": scan.info.get("save", True), "streams": {}}
@@ -44,7 +43,7 @@ def _dump_scan(key, arrays):
         info = stream.event_stream.info
         entry = {
             "length": len(stream), "sealed": stream.is_sealed(), "plugin": stream.plugin,
-            "entry": entries.get(_top_master(scan.info, name)), "save": info.get("save", True),
+            "entry": entries[_top_master(scan.info, name)], "save": info.get("save", True),
             "file_path": info.get("file_path", scan.info["filename"]), "data_path": info.get("data_path"),
         }  # fmt: skip
         if stream.plugin == "lima":
@@ -53,9 +52,9 @@ def _dump_scan(key, arrays):
             values = _values(stream)
             entry["ragged"] = -1 in stream.shape
             if entry["ragged"]:
-                arrays.update({f"{scan.number}/{name}/{i}": value for i, value in enumerate(values)})
+                arrays.update({f"{rank}/{name}/{i}": value for i, value in enumerate(values)})
             else:
-                arrays[f"{scan.number}/{name}"] = numpy.asarray(values)
+                arrays[f"{rank}/{name}"] = numpy.asarray(values)
         found["streams"][name] = entry
     return found
 
@@ -63,11 +62,11 @@ def _dump_scan(key, arrays):
 def record(out, kind, scans, error):
     """Wait for the writer; write OUT/dump/KIND.json and KIND.npz; returns a line about the kind."""
     verdicts, texts, dumps, arrays = [], [], [], {}
-    for scan in scans:
+    for rank, scan in enumerate(scans):
         status, waited = wait_written(scan)
         verdicts.append({"state": str(scan.state), "writer": scrub(status, out)})
         texts.append(f"{scan.identifier}:{scan.state}:{status}:{waited}")
-        dumps.append(_dump_scan(scan._scan_data.key, arrays))
+        dumps.append(_dump_scan(scan._scan_data.key, rank, arrays))
     found = {"verdicts": verdicts, "error": scrub(error, out), "scans": scrub(dumps, out)}
     os.makedirs(os.path.join(out, "dump"), exist_ok=True)
     with open(os.path.join(out, "dump", f"{kind}.json"), "w") as file:

@@ -1,10 +1,12 @@
 #!/bin/bash
-# setup.sh [DIR]   installs all that the lab needs into DIR (default: .bliss-lab at the top of the repository).
+# setup.sh [--if-needed] [DIR]   installs all that the lab needs into DIR (default: .bliss-lab at the top of the repository).
 #
-# Safe to run again: what is in place is left alone. Needs Python 3.11 (LAB_PYTHON=... names one), pip,
+# Safe to run again: what is in place is left alone (with --if-needed, unseen). Needs Python 3.11 (LAB_PYTHON=... names one), pip,
 # and, where no valkey-server or redis-server >= 7.1 is on PATH, apt-get and dpkg (nothing is installed system-wide).
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+IF_NEEDED=
+[ "${1:-}" = --if-needed ] && { IF_NEEDED=yes; shift; }
 DIR=${1:-$(cd "$HERE/../../.." && pwd)/.bliss-lab}
 mkdir -p "$DIR"
 DIR=$(cd "$DIR" && pwd)
@@ -22,6 +24,8 @@ echo '*' > "$DIR/.gitignore"
 # A step is done when its stamp holds the checksum of what it was made from.
 done_already() { [ -f "$DIR/stamp/$1" ] && [ "$(cat "$DIR/stamp/$1")" = "$2" ]; }
 mark_done() { printf '%s\n' "$2" > "$DIR/stamp/$1"; }
+ALL=$(cat "$HERE"/{setup.sh,requirements.txt,constraints.txt,overlay.txt} | sha256sum | cut -c1-64)
+if [ -n "$IF_NEEDED" ] && done_already all "$ALL"; then exit 0; fi
 
 # --- Python packages
 VERSION=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])') || die "no Python at '$PYTHON' (set LAB_PYTHON)"
@@ -169,4 +173,5 @@ import bliss, blissdata, blisswriter, flint, gi, importlib.metadata as m
 assert "overlay" in blisswriter.__file__, blisswriter.__file__
 print("%-10s %s" % ("python", " ".join(f"{n} {m.version(n)}" for n in ("bliss", "blissdata", "blisswriter", "pytango", "h5py"))))
 ' || die "the installed packages do not import"
+mark_done all "$ALL"
 say ready "$DIR"

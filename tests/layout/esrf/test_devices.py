@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
+from tests.support_description import channel, line_scan
 
 from nexus_writer_service.layout.esrf import EsrfOptions
 from nexus_writer_service.layout.esrf.slots import Slot, slots_of
 from nexus_writer_service.model.description import ChannelName, DeviceRecord
-from tests.support_description import channel, line_scan
 
 
 def slot_of(name: str, record: DeviceRecord, unit: str | None = None) -> Slot:
@@ -181,9 +181,7 @@ def test_an_unannounced_number_of_dimensions_is_that_of_the_stream() -> None:
 
 
 def test_without_configuration_every_channel_is_a_detector_of_its_own() -> None:
-    scan = line_scan(
-        channel("ctl:diode"), device_records={ChannelName("ctl:diode"): record("mca")}
-    )
+    scan = line_scan(channel("ctl:diode"), device_records={ChannelName("ctl:diode"): record("mca")})
     made, _ = slots_of(scan, scan.subscans[0], scan.channels, configurable=False, multivalue=False)
     assert {slot.path for slot in made} == {"instrument/robx/data", "instrument/diode/data"}
     assert {slot.nx_class for slot in made} == {"NXdetector"}

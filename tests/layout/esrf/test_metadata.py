@@ -114,6 +114,12 @@ def test_a_list_of_dictionaries_is_an_array_of_structures() -> None:
     assert np.isnan(found["x"][1])
 
 
+def test_numbers_too_large_for_a_column_are_texts() -> None:
+    found = metadata.value_of([{"n": 10**400}, {"n": None}, {"n": 1}])
+    assert isinstance(found, np.ndarray)
+    assert found["n"].tolist() == [str(10**400).encode(), b"", b"1"]
+
+
 def test_names_that_hdf5_cannot_have_are_changed_with_a_warning() -> None:
     made, warnings = group({"a/b": 1, "a_b": 2, "": 3})
     assert set(made.children) == {"a_b", "a_b_2", "_"}
@@ -132,7 +138,9 @@ def test_any_dictionary_can_be_written(found: dict[str, Any]) -> None:
 
 
 def _all(found: Group) -> list[tuple[str, Node]]:
-    below = [pair for node in found.children.values() if isinstance(node, Group) for pair in _all(node)]
+    below = [
+        pair for node in found.children.values() if isinstance(node, Group) for pair in _all(node)
+    ]
     return [*found.children.items(), *below]
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support_description import channel, images, line_scan
 
 from nexus_writer_service.layout.esrf.slots import Slot, slots_of
 from nexus_writer_service.model.description import Channel, ChannelName, Content, DeviceRecord
-from tests.support_description import channel, images, line_scan
 
 TYPES = ["", "samplingcounter", "mca", "mosca", "mythen", "lima", "lima2", "autofilter"]
 
@@ -100,9 +100,7 @@ def test_channels_that_are_not_saved_here_have_no_slot() -> None:
     assert [slot.channel.name for slot in slots] == ["axis:robx", "cam2:image"]
 
 
-@given(
-    st.lists(st.text(":_-ab0", max_size=6), unique=True, max_size=12), st.sampled_from(TYPES)
-)
+@given(st.lists(st.text(":_-ab0", max_size=6), unique=True, max_size=12), st.sampled_from(TYPES))
 def test_every_channel_gets_a_place_of_its_own(names: list[str], kind: str) -> None:
     records = dict.fromkeys(names, DeviceRecord(kind))
     slots, _ = made(*(channel(name) for name in names if name != "axis:robx"), records=records)

@@ -7,10 +7,10 @@ from functools import cached_property
 
 from nexus_writer_service.layout.esrf import metadata
 from nexus_writer_service.layout.esrf.slots import Slot
-from nexus_writer_service.layout.esrf.structure import Structure, entry, instrument
+from nexus_writer_service.layout.esrf.structure import Structure, instrument
 from nexus_writer_service.model.description import ChannelName, Json, ScanDescription
-from nexus_writer_service.model.tree import Dataset, Group, Node, merged
-from nexus_writer_service.model.verdict import Outcome, Verdict
+from nexus_writer_service.model.tree import Group, Node, merged
+from nexus_writer_service.model.verdict import Verdict
 
 INSTRUMENT = "instrument"
 
@@ -60,7 +60,7 @@ class Entry:
     def first_point(self, channel: ChannelName) -> Group:
         """A channel's dataset, its device and the links to it."""
         slot = self.by_channel[channel]
-        tree = self.structure.first_point(slot)
+        tree = self.structure.first_points([slot])
         if self._first_of_group.get(slot.group) is slot:
             said = self._device_metadata(slot.group, self.structure.scan, [], self._info(slot))
             tree = merged(tree, instrument({slot.group: said}))
@@ -78,14 +78,7 @@ class Entry:
 
     def verdict(self, verdict: Verdict) -> Group:
         """What became of the scan, in the writer's note."""
-        complete = verdict.outcome is Outcome.COMPLETE
-        note = {
-            "status": Dataset("SUCCEEDED" if complete else "FAILED"),
-            "type": Dataset("application/json"),
-            "data": Dataset(metadata.text(verdict.as_json())),
-            "description": Dataset(metadata.text(verdict.summary)),
-        }
-        return self._root(entry({"writer": Group(note, {"NX_class": "NXnote"})}))
+        return self._root(self.structure.verdict(verdict))
 
     def _root(self, tree: Group) -> Group:
         return Group({self.name: tree})

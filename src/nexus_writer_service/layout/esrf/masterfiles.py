@@ -92,8 +92,9 @@ def _link(master: str, file: str, entry: str) -> ExternalLink:
 class ReferenceLinks:
     """Links in a sequence's file to the entries of its scans that live in other files.
 
-    Remembers the names it gave, so that scans of different datasets with the same number get
-    different ones.
+    They are named ``<dataset>_<entry>``, as in master files: a bare ``7.1`` would stand in the way
+    of a scan 7 of this file. Remembers the names it gave, so that scans of different datasets of
+    one name get different ones.
     """
 
     def __init__(self, file: str, entries: Sequence[str]) -> None:
@@ -116,9 +117,7 @@ class ReferenceLinks:
         for name, given in self._given.items():
             if given == (target, entry):
                 return name
-        name = entry
-        if name in self._given:
-            name = unique_name(f"{PurePosixPath(target).stem}_{entry}", self._given)
+        name = unique_name(f"{PurePosixPath(target).stem}_{entry}", self._given)
         self._given[name] = (target, entry)
         return name
 

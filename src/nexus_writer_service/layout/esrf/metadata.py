@@ -177,7 +177,7 @@ def _array(values: list[Json]) -> Value | None:
         return None
     try:
         found = np.asarray(values)
-    except (ValueError, OverflowError):  # lists of unequal lengths
+    except ValueError:  # lists of unequal lengths
         return None
     return found if found.dtype.kind in "biuf" else None
 
@@ -205,10 +205,7 @@ def _structures(rows: list[Mapping[str, Json]]) -> np.ndarray[Any, Any]:
 
 def _column(values: list[Json]) -> np.ndarray[Any, Any]:
     if all(one is None or isinstance(one, int | float) for one in values):
-        try:
-            found = np.asarray([np.nan if one is None else one for one in values])
-        except OverflowError:  # more than 64 bits
-            found = np.asarray(None)
+        found = np.asarray([np.nan if one is None else one for one in values])
         if found.dtype.kind in "biuf":
             return found
     return np.array(list(_bytes(values)))

@@ -38,12 +38,12 @@ _SLOW_KINDS = ("forth", "step")
 def plot(entry: Entry, lengths: Mapping[ChannelName, int], *, final: bool) -> Group | None:
     """The plots of an entry, as a tree of the file; None when there is none (yet).
 
-    While the scan runs there is one as soon as all that it shows has points; a grid comes at the
+    While the scan runs there is one as soon as all that it shows has a dataset; a grid comes at the
     end.
 
     Args:
         entry: the entry.
-        lengths: points written of each channel that has any.
+        lengths: points written of each channel that has a dataset.
         final: no more points will come.
     """
     structure = entry.structure
@@ -51,12 +51,13 @@ def plot(entry: Entry, lengths: Mapping[ChannelName, int], *, final: bool) -> Gr
         return None
     signals = _signals(structure.slots, structure.scan.plotted, entry)
     axes = [slot for slot in structure.slots if slot.is_positioner]
-    complete = all(lengths.get(slot.channel.name) for slot in (*signals, *axes))
+    complete = all(slot.channel.name in lengths for slot in (*signals, *axes))
     is_grid = len(structure.scan.shape) > 1
     if not final and (is_grid or not complete):
         return None
-    signals = [slot for slot in signals if lengths.get(slot.channel.name)]
-    axes = [slot for slot in axes if lengths.get(slot.channel.name)]
+    if final:
+        signals = [slot for slot in signals if lengths.get(slot.channel.name)]
+        axes = [slot for slot in axes if lengths.get(slot.channel.name)]
     drawing = _Drawing(entry, axes, lengths, final=final)
     found = [drawn for alike in _alike(signals) if (drawn := drawing.data(alike))]
     return _named(entry, found) if found else None

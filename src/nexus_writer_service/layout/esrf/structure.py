@@ -1,6 +1,6 @@
 """What the layout itself writes into an NXentry, at each moment of the scan; no user metadata."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +10,7 @@ from nexus_writer_service.layout.esrf.names import item_name, normalized
 from nexus_writer_service.layout.esrf.slots import Slot
 from nexus_writer_service.model.description import Json, Note, ScanDescription
 from nexus_writer_service.model.tree import Dataset, Group, Node, SoftLink, merged
+from nexus_writer_service.model.verdict import Outcome, Verdict, judge
 
 NOT_ENDED = "NOT STARTED"
 """``end_reason`` of a scan whose end nobody saw."""
@@ -44,8 +45,8 @@ class Structure:
     @cached_property
     def everything(self) -> Group:
         """All that is written at any moment."""
-        points = [self.first_point(slot) for slot in self.slots]
-        return merged(self.start(""), *points, self.finish(self.scan, ""))
+        end = (self.finish(self.scan, ""), self.verdict(judge(())))
+        return merged(self.start(""), self.first_points(self.slots), *end)
 
     def device(self, group: str) -> Group:
         """The group of a device, with all its datasets."""
@@ -77,24 +78,31 @@ class Structure:
         }
         return merged(
             entry({**children, **_notes(scan.notes)}),
-            instrument({**self._instrument_name(), **self._snapshots(snapshots)}),
+            instrument({**self._instrument_name(), **_snapshots(snapshots, scan)}),
         )
 
-    def first_point(self, slot: Slot) -> Group:
-        """A channel's dataset in its device's group, and the links to it."""
-        node = dataset(slot, self.scan, self.options)
-        if not slot.group:
-            return entry({"measurement": collection({slot.dataset: node})})
-        target = SoftLink(f"/{self.name}/{slot.path}")
-        children: dict[str, Node] = {slot.dataset: node}
-        if slot.alias:
-            children[slot.alias] = SoftLink(slot.dataset)
-        found: dict[str, Node] = {slot.group: Group(children, {"NX_class": slot.nx_class})}
-        if slot.is_positioner:
-            found["positioners"] = collection({self._motor(slot): target})
-        if is_text(slot.channel, self.options):
-            return instrument(found)
-        return merged(instrument(found), entry({"measurement": collection({slot.link: target})}))
+    def first_points(self, slots: Iterable[Slot]) -> Group:
+        """The datasets of channels in the groups of their devices, and the links to them."""
+        devices: dict[str, Group] = {}
+        positioners: dict[str, Node] = {}
+        measurement: dict[str, Node] = {}
+        for slot in slots:
+            node = dataset(slot, self.scan, self.options)
+            if not slot.group:
+                measurement[slot.dataset] = node
+                continue
+            children = {slot.dataset: node, **_alias(slot)}
+            known = devices.get(slot.group, Group()).children
+            devices[slot.group] = Group({**known, **children}, {"NX_class": slot.nx_class})
+            target = SoftLink(f"/{self.name}/{slot.path}")
+            if slot.is_positioner:
+                positioners[self._motor(slot)] = target
+            if not is_text(slot.channel, self.options):
+                measurement[slot.link] = target
+        moved = {"positioners": collection(positioners)} if positioners else {}
+        measured = {"measurement": collection(measurement)} if measurement else {}
+        found = instrument({**devices, **moved}) if devices else Group()
+        return merged(found, entry(measured))
 
     def finish(self, scan: ScanDescription, date: str) -> Group:
         """What is written at the end.
@@ -112,27 +120,24 @@ class Structure:
             "end_reason": Dataset(metadata.text(scan.end_reason or NOT_ENDED)),
         }
         return merged(
-            entry({**children, **_notes(scan.notes)}), instrument(self._snapshots(snapshots))
+            entry({**children, **_notes(scan.notes)}), instrument(_snapshots(snapshots, scan))
         )
+
+    def verdict(self, verdict: Verdict) -> Group:
+        """The verdict, in the writer's note."""
+        complete = verdict.outcome is Outcome.COMPLETE
+        note = {
+            "status": Dataset("SUCCEEDED" if complete else "FAILED"),
+            "type": Dataset("application/json"),
+            "data": Dataset(metadata.text(verdict.as_json())),
+            "description": Dataset(metadata.text(verdict.summary)),
+        }
+        return entry({"writer": Group(note, {"NX_class": "NXnote"})})
 
     def _instrument_name(self) -> Mapping[str, Node]:
         if not self.options.configurable:
             return {}
         return metadata.group(self.scan.instrument_info, "instrument", []).children
-
-    def _snapshots(self, found: Mapping[str, Mapping[str, Json]]) -> dict[str, Node]:
-        """Positions of all motors, by moment."""
-        return {
-            name: collection({item_name(m): self._position(m, v) for m, v in values.items()})
-            for name, values in found.items()
-            if values
-        }
-
-    def _position(self, motor: str, value: Json) -> Dataset:
-        """A position; one that is not a number travels as null."""
-        unit = self.scan.positioners.units.get(motor)
-        attributes = {"units": metadata.text(unit)} if isinstance(unit, str) and unit else {}
-        return Dataset(float("nan") if value is None else metadata.value_of(value), attributes)
 
     def _motor(self, slot: Slot) -> str:
         """Name of a positioner among the snapshots: that of the motor, if it has one there."""
@@ -140,6 +145,26 @@ class Structure:
             if normalized(motor) == slot.link:
                 return item_name(motor)
         return slot.link
+
+
+def _snapshots(found: Mapping[str, Mapping[str, Json]], scan: ScanDescription) -> dict[str, Node]:
+    """Positions of all motors, by moment."""
+    units = scan.positioners.units
+    return {
+        name: collection({item_name(m): _position(v, units.get(m)) for m, v in values.items()})
+        for name, values in found.items()
+        if values
+    }
+
+
+def _position(value: Json, unit: Json) -> Dataset:
+    """A position; one that is not a number travels as null."""
+    attributes = {"units": metadata.text(unit)} if isinstance(unit, str) and unit else {}
+    return Dataset(float("nan") if value is None else metadata.value_of(value), attributes)
+
+
+def _alias(slot: Slot) -> dict[str, Node]:
+    return {slot.alias: SoftLink(slot.dataset)} if slot.alias else {}
 
 
 def _notes(notes: tuple[Note, ...]) -> dict[str, Node]:

@@ -30,8 +30,8 @@ _NO_NUMBER = "%.0s"
 """A printf field that takes a number and prints nothing: for a file that has none in its name."""
 
 
-def channel(name: str, stream: Fields, announced: Fields, device: str | None) -> Channel | None:
-    """The channel of a stream; None, and a warning, when its data cannot be understood.
+def channel(name: str, stream: Fields, announced: Fields, device: str | None) -> Channel | str:
+    """The channel of a stream; when its data cannot be understood, a text that says why.
 
     Args:
         name: full name of the channel.
@@ -44,18 +44,12 @@ def channel(name: str, stream: Fields, announced: Fields, device: str | None) ->
     plugin = info.text("plugin") or _LEGACY_FORMATS.get(info.text("format") or "", "")
     content = _content(kind, plugin)
     if content is None:
-        what = f"plugin {plugin!r}" if plugin else f"encoding {kind!r}"
-        stream.warn(f"{what} is not known: the channel is not saved; update the writer")
-        return None
-    if content is Content.SCANS:
-        dtype, shape = np.dtype(object), ()
-    else:
-        of_numbers = content is Content.NUMBERS
-        found = _points(encoding, "dtype_str") if of_numbers else _points(info, "dtype")
-        if found is None:
-            stream.warn("its type or shape of points is unusable: the channel is not saved")
-            return None
-        dtype, shape = found
+        what = f"encoding {kind!r}" + (f" of plugin {plugin!r}" if plugin else "")
+        return f"{what} is not known, so its data are not saved: update the writer"
+    found = _points(content, encoding, info)
+    if found is None:
+        return "its type or shape of points is unusable, so its data are not saved"
+    dtype, shape = found
     images = None
     if content is Content.IMAGES and not announced.flag("no_saving"):
         images = _image_files(info)
@@ -86,8 +80,11 @@ def _content(kind: str, plugin: str) -> Content | None:
     return None
 
 
-def _points(fields: Fields, key: str) -> tuple[np.dtype[Any], Shape] | None:
-    """Type and shape of one point."""
+def _points(content: Content, encoding: Fields, info: Fields) -> tuple[np.dtype[Any], Shape] | None:
+    """Type and shape of one point; None when they are unusable."""
+    if content is Content.SCANS:
+        return np.dtype(object), ()
+    fields, key = (encoding, "dtype_str") if content is Content.NUMBERS else (info, "dtype")
     try:
         dtype = np.dtype(fields.text(key) or "V")
     except (TypeError, ValueError, SyntaxError):

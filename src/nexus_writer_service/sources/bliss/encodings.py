@@ -25,6 +25,7 @@ References = tuple[ScanReference, ...]
 V = TypeVar("V")
 
 _NUMBER_KINDS = "biufc"
+_UPDATE = "a newer nexus_writer_service may know it"
 
 
 class Decoder(Protocol[V]):
@@ -153,18 +154,6 @@ class VaryingNumbers(_Arrays):
         return sample, length, data
 
 
-class JsonTexts(_Arrays):
-    """Encoding ``json`` without further meaning: each document is one text."""
-
-    def decode(self, entries: Sequence[Entry]) -> Batches:
-        """One array of ``str`` objects, shape (points,)."""
-        texts = np.empty(len(entries), dtype=object)
-        for position, entry in enumerate(entries):
-            json_of(entry)
-            texts[position] = field_of(entry, b"payload").decode()
-        return (texts,)
-
-
 class ScanReferences:
     """Plugin ``scan_sequence``: each entry names a scan of the sequence."""
 
@@ -242,7 +231,7 @@ def json_of(entry: Entry) -> Json:
 
 def decoder_for(
     encoding: Json, info: Mapping[str, Json]
-) -> FixedNumbers | VaryingNumbers | JsonTexts | ScanReferences | FrameDecoder:
+) -> FixedNumbers | VaryingNumbers | ScanReferences | FrameDecoder:
     """What reads a stream.
 
     Args:
@@ -257,7 +246,7 @@ def decoder_for(
     if kind == "json":
         return _json_decoder(plugin, info)
     if kind != "numeric":
-        raise DecodeError(f"the encoding {kind!r} is not known; update nexus_writer_service")
+        raise DecodeError(f"the encoding {kind!r} is not known; {_UPDATE}")
     try:
         dtype = np.dtype(encoding["dtype_str"])
         shape = tuple(map(int, encoding["shape"]))
@@ -274,19 +263,15 @@ _LEGACY_PLUGINS = {"lima_v1": "lima", "lima_v2": "lima2", "subscan": "scan_seque
 """Older versions of blissdata name a ``format`` where there is no ``plugin``."""
 
 
-def _json_decoder(
-    plugin: str | None, info: Mapping[str, Json]
-) -> JsonTexts | ScanReferences | FrameDecoder:
+def _json_decoder(plugin: str | None, info: Mapping[str, Json]) -> ScanReferences | FrameDecoder:
     if plugin == "scan_sequence":
         return ScanReferences()
     if plugin not in ("lima", "lima2"):
-        return JsonTexts()
+        raise DecodeError(f"JSON for the plugin {plugin!r} is not known; {_UPDATE}")
     lima_info = info.get("lima_info")
     version = lima_info.get("protocol_version", 1) if isinstance(lima_info, Mapping) else 1
     if version != 1:
-        raise DecodeError(
-            f"version {version} of the {plugin} protocol is not known; update nexus_writer_service"
-        )
+        raise DecodeError(f"version {version} of the {plugin} protocol is not known; {_UPDATE}")
     return FrameDecoder(lima_frames if plugin == "lima" else lima2_frames)
 
 

@@ -29,11 +29,13 @@ class Fields:
             key: which one.
             cost: what it costs when it is missing; without a cost it need not be there.
         """
-        return self._value(key, str, cost)
+        found: str | None = self._value(key, str, cost)
+        return found
 
     def number(self, key: str, cost: str = "") -> float | None:
         """A number, None when there is none."""
-        return self._value(key, (int, float), cost)
+        found: float | None = self._value(key, (int, float), cost)
+        return found
 
     def integer(self, key: str, cost: str = "") -> int | None:
         """A whole number, None when there is none."""

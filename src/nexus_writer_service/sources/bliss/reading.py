@@ -5,7 +5,7 @@ Pure: composes the arguments of one command of Redis and sorts its answer.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nexus_writer_service.sources.bliss.encodings import Entry
 from nexus_writer_service.sources.bliss.scan import FollowedScan
@@ -13,9 +13,10 @@ from nexus_writer_service.sources.bliss.scan import FollowedScan
 if TYPE_CHECKING:
     from nexus_writer_service.sources.bliss.streams import ChannelStream
 
-_FIRST_COUNT = 100
+_COUNT = 100
+"""Entries of one stream in one answer, while there is no backlog."""
 _MOST_COUNT = 1000
-"""Entries of one stream in one answer; with more the work per entry does not get less."""
+"""With a backlog; with more than that the work per entry does not get less."""
 
 
 @dataclass(slots=True)
@@ -47,7 +48,8 @@ class Reading:
     def __init__(self, creations: bytes, most_bytes: int) -> None:
         self._creations = creations
         self._most_bytes = most_bytes
-        self._count = _FIRST_COUNT
+        self._count = _COUNT
+        self._full = False
         self._scans: dict[bytes, FollowedScan] = {}
         self._owners: dict[bytes, FollowedScan] = {}
         self._streams: list[ChannelStream] = []
@@ -78,8 +80,8 @@ class Reading:
         after += [stream.next_id for stream in self._streams]
         return self._keys, after, self._count
 
-    def sort(self, answer: Iterable[tuple[bytes, list[Entry]]]) -> Reply:
-        """Tell apart what an answer holds."""
+    def sort(self, answer: Iterable[Sequence[Any]]) -> Reply:
+        """Tell apart what an answer holds: ``[key, entries]`` of each stream that has some."""
         reply = Reply()
         for key, entries in answer:
             if scan := self._owners.get(key):
@@ -89,9 +91,12 @@ class Reading:
                 reply.states[scan] = entries
             else:
                 reply.created = entries
+        self._full = reply.full
         return reply
 
     def _affordable(self) -> int:
-        # Entries can grow a thousandfold from one to the next: go up by doubling.
+        # Entries can grow a thousandfold from one to the next. So no more is asked for than is
+        # there: twice as much after a full answer, half of it after one that was not.
+        wished = min(2 * self._count, _MOST_COUNT) if self._full else max(self._count // 2, _COUNT)
         needed = sum(stream.entry_bytes for stream in self._streams) or 1
-        return max(1, min(self._most_bytes // needed, 2 * self._count, _MOST_COUNT))
+        return max(1, min(wished, self._most_bytes // needed))

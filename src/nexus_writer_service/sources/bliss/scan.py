@@ -10,12 +10,12 @@ Pure: entries and documents in, events out.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import IntEnum
 
-from nexus_writer_service.errors import DecodeError, SourceError
-from nexus_writer_service.model.description import ChannelName, Json, ScanDescription, ScanKey
+from nexus_writer_service.errors import DecodeError
+from nexus_writer_service.model.description import Json, ScanKey
 from nexus_writer_service.model.events import (
     Announced,
     Ended,
@@ -26,12 +26,10 @@ from nexus_writer_service.model.events import (
     Vanished,
 )
 from nexus_writer_service.sources.bliss.encodings import Entry, field_of
+from nexus_writer_service.sources.bliss.scan_info import describe
 from nexus_writer_service.sources.bliss.streams import ChannelStream, follow_stream
 
 GONE = "it is no longer in Redis: it was deleted, or the database was emptied"
-
-Describe = Callable[[str, Json], tuple[ScanDescription, Sequence[str]]]
-"""Turns key and document into a description and warnings; raises SourceError."""
 
 
 class ScanState(IntEnum):
@@ -50,13 +48,12 @@ class FollowedScan:
     Args:
         key: Redis key of the scan.
         document: the scan's JSON document, read at any time.
-        describe: makes descriptions of documents.
 
     Raises:
-        SourceError: the document cannot be understood.
+        DecodeError: the document does not say where the states of the scan are.
     """
 
-    def __init__(self, key: ScanKey, document: Json, describe: Describe) -> None:
+    def __init__(self, key: ScanKey, document: Json) -> None:
         self.key = key
         self.state: ScanState | None = None
         """The last state seen; None before the first one."""
@@ -68,7 +65,6 @@ class FollowedScan:
         """Whether the document is to be read again and given to ``receive_document``."""
         self.over = False
         """Whether the last event has been given."""
-        self._describe = describe
         self._told: set[str] = set()
         self._description, warnings = describe(key, document)
         self._announced = Announced(key, self._description, self._untold(warnings))
@@ -112,14 +108,14 @@ class FollowedScan:
             return self.vanish(GONE)
         try:
             document = parse_document(text)
-            description, warnings = self._describe(self.key, document)
-        except SourceError as error:
+        except DecodeError as error:
             return self._go_on_without(error)
-        self._description = description
+        self._description, warnings = describe(self.key, document)
         untold = self._untold(warnings)
         closed = self.state is ScanState.CLOSED
         streams = _member(document, "data_streams")
         events: list[ScanEvent] = []
+        # A scan that is closed without having been prepared can have streams all the same.
         if self._streams is None and (self._was_prepared or streams):
             events = self._prepare(streams, untold)
         else:
@@ -149,28 +145,24 @@ class FollowedScan:
 
     def vanish(self, reason: str) -> list[ScanEvent]:
         """End without the scan's own end."""
-        self.over = True
+        self.over, self.document_due = True, False
         return [Vanished(self.key, reason)]
 
-    def _prepare(self, documents: Mapping[str, Json], warnings: Sequence[str]) -> list[ScanEvent]:
+    def _prepare(self, documents: Mapping[str, Json], warnings: tuple[str, ...]) -> list[ScanEvent]:
         self._streams = {}
         self._names = frozenset(documents)
         lost: list[ScanEvent] = []
-        unknown: list[str] = []
-        for name, document in documents.items():
-            channel = ChannelName(name)
-            if channel not in self._description.channels:
-                unknown.append(f"channel {name} is not described and not followed")
-                continue
+        # Of the other channels, the description says why they are unusable.
+        for channel in self._description.channels:
+            document = documents[channel]
             try:
                 stream = follow_stream(
                     self.key, channel, _member(document, "encoding"), _member(document, "info")
                 )
                 self._streams[_stream_key(self.key, document)] = stream
             except DecodeError as error:
-                lost.append(Lost(self.key, channel, 0, None, f"channel {name}: {error}"))
-        told = (*warnings, *self._untold(unknown))
-        return [Prepared(self.key, self._description, told), *lost]
+                lost.append(Lost(self.key, channel, 0, None, f"channel {channel}: {error}"))
+        return [Prepared(self.key, self._description, warnings), *lost]
 
     def _close(self) -> list[ScanEvent]:
         self._closed = True
@@ -182,11 +174,10 @@ class FollowedScan:
         self.over = True
         return [Ended(self.key, self._description, tuple(self._end_warnings))]
 
-    def _go_on_without(self, error: SourceError) -> list[ScanEvent]:
-        reason = f"its description cannot be understood: {error}"
+    def _go_on_without(self, error: DecodeError) -> list[ScanEvent]:
         if self._streams is None:
-            return self.vanish(reason)
-        self._end_warnings.append(f"the end of the scan is not described: {reason}")
+            return self.vanish(str(error))
+        self._end_warnings.append(f"the end of the scan is not described: {error}")
         return self._close()
 
     def _untold(self, warnings: Iterable[str]) -> tuple[str, ...]:
@@ -213,22 +204,9 @@ def session_of(document: Json) -> str | None:
     return identity.get("session") if isinstance(identity, Mapping) else None
 
 
-def complete_reference(
-    reference: ScanReference, document: Json, describe: Describe
-) -> ScanReference:
-    """A reference to a scan with where that scan is saved.
-
-    Args:
-        reference: knows the scan's key and number.
-        document: of the scan it refers to, None when that is no longer there.
-        describe: makes descriptions of documents.
-    """
-    if document is None:
-        return reference
-    try:
-        scan, _ = describe(reference.key, document)
-    except SourceError:
-        return reference
+def complete_reference(reference: ScanReference, document: Json) -> ScanReference:
+    """A reference to a scan, with where that scan is saved by its own document."""
+    scan, _ = describe(reference.key, document)
     if not scan.save or scan.path is None:
         return reference
     entries = tuple(f"{scan.number}.{place}" for place in range(1, len(scan.subscans) + 1))

@@ -93,13 +93,15 @@ def _saving(scan: ScanDescription, info: Fields, identity: Fields) -> ScanDescri
 def _content(scan: ScanDescription, root: Fields, info: Fields) -> ScanDescription:
     """The scan with its channels, devices and metadata."""
     devices = _devices(info)
+    channels, unusable = _channels(root, info, devices)
     return replace(
         scan,
         shape=_shape(info),
         count_time=info.number("count_time"),
         subscans=_subscans(info),
         devices=devices,
-        channels=_channels(root, info, devices),
+        channels=channels,
+        unusable=unusable,
         positioners=_positioners(info),
         categories=_categories(info),
         instrument_info=info.object("nexuswriter").object("instrument_info").content,
@@ -179,10 +181,12 @@ def _devices(info: Fields) -> dict[str, Device]:
 
 def _channels(
     root: Fields, info: Fields, devices: Mapping[str, Device]
-) -> dict[ChannelName, Channel]:
+) -> tuple[dict[ChannelName, Channel], dict[ChannelName, str]]:
+    """The channels, and why others cannot be used."""
     announced = info.object("channels").objects()
     owners = {name: key for key, device in devices.items() for name in device.channels}
     found: dict[ChannelName, Channel] = {}
+    unusable: dict[ChannelName, str] = {}
     for name, stream in root.object("data_streams").objects().items():
         place = f"{info.place}, channel {name}"
         known = announced.get(name) or Fields({}, place, root.warnings)
@@ -192,9 +196,11 @@ def _channels(
             Fields(known.content, place, root.warnings),
             owners.get(ChannelName(name)),
         )
-        if one is not None:
+        if isinstance(one, str):
+            unusable[ChannelName(name)] = one
+        else:
             found[one.name] = one
-    return found
+    return found, unusable
 
 
 def _positioners(info: Fields) -> Positioners:

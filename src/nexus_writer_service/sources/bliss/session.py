@@ -17,16 +17,22 @@ from types import TracebackType
 from typing import Any, Self
 
 from redis import ResponseError
+from redis.exceptions import NoPermissionError
 
-from nexus_writer_service.errors import SourceError, SourceUnavailableError
+from nexus_writer_service.errors import DecodeError, SourceError, SourceUnavailableError
 from nexus_writer_service.model.description import ScanKey
-from nexus_writer_service.model.events import Frames, Points, ScanEvent, Scans
-from nexus_writer_service.sources.bliss import scan_info
+from nexus_writer_service.model.events import (
+    Ended,
+    Frames,
+    Points,
+    ScanEvent,
+    Scans,
+    Vanished,
+)
 from nexus_writer_service.sources.bliss.encodings import field_of
 from nexus_writer_service.sources.bliss.reading import Reading, Reply
 from nexus_writer_service.sources.bliss.scan import (
     GONE,
-    Describe,
     FollowedScan,
     complete_reference,
     parse_document,
@@ -65,7 +71,6 @@ class BlissSource:
         since: id in the stream of created scans, ``<milliseconds since 1970>-<n>``. Scans created
             after it are told, also those that are over. None: scans created after ``connect``.
         most_bytes: how much memory one answer of Redis may take, roughly.
-        describe: makes descriptions of scan documents.
         clock: seconds of a monotonic clock.
 
     Raises:
@@ -79,13 +84,11 @@ class BlissSource:
         *,
         since: str | None = None,
         most_bytes: int = 16 << 20,
-        describe: Describe = scan_info.describe,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._link = RedisLink(url)
         self._session = session
         self._since = None if since is None else since.encode()
-        self._describe = describe
         self._clock = clock
         self._reading = Reading(_CREATIONS, most_bytes)
         self._scans: dict[ScanKey, FollowedScan] = {}
@@ -104,7 +107,7 @@ class BlissSource:
     @property
     def active(self) -> frozenset[ScanKey]:
         """Keys of the scans that have been announced and have not ended."""
-        return frozenset(key for key, scan in self._scans.items() if not scan.over)
+        return frozenset(self._scans)
 
     def connect(self) -> None:
         """Connect and find out from where on to listen; ``read`` does it when it is not done.
@@ -148,11 +151,8 @@ class BlissSource:
         for _ in range(_UNBLOCK_TRIES):
             if self._not_waiting.wait(_UNBLOCK_PERIOD):
                 return
-            try:
-                if self._link.unblock():
-                    return
-            except SourceUnavailableError:
-                return  # The reading thread finds that out by itself.
+            if self._link.unblock():
+                return
 
     def drop(self, key: ScanKey) -> None:
         """Tell no more of a scan."""
@@ -198,9 +198,10 @@ class BlissSource:
         self._exchange(0.0 if draining or self._arrivals else wait, data=True)
 
     def _exchange(self, wait: float, *, data: bool) -> bool:
-        """One command and what its answer tells; whether there was an answer."""
+        """One command and what its answer tells; whether scans were created or changed state."""
         if self._stale:
-            self._cover()
+            self._reading.cover(self._scans.values())
+            self._stale = False
         keys, after, count = self._reading.request(self._since or b"0-0", data=data)
         self._not_waiting.clear()
         try:
@@ -214,7 +215,7 @@ class BlissSource:
                 self._unheard = 0
                 self._receive_data(reply)
             self._receive_control(reply)
-        return reply.only_data or bool(reply.created or reply.states)
+        return bool(reply.created or reply.states)
 
     def _receive_data(self, reply: Reply) -> None:
         for scan in list(self._scans.values()):
@@ -234,12 +235,11 @@ class BlissSource:
 
     def _tell(self, events: Sequence[ScanEvent]) -> None:
         self._events += events
-        self._stale |= not all(isinstance(event, Points | Frames | Scans) for event in events)
-
-    def _cover(self) -> None:
-        self._scans = {key: scan for key, scan in self._scans.items() if not scan.over}
-        self._reading.cover(self._scans.values())
-        self._stale = False
+        for event in events:
+            if not isinstance(event, Points | Frames | Scans):
+                self._stale = True
+                if isinstance(event, Ended | Vanished):
+                    del self._scans[event.key]
 
     # ------------------------------------------------------------------------------- the documents
 
@@ -247,12 +247,18 @@ class BlissSource:
         """Read the documents that are due, and those of new scans as far as there is room."""
         due = [scan for scan in self._scans.values() if scan.document_due]
         draining = sum(scan.draining for scan in self._scans.values())
-        new = list(islice(self._arrivals, max(0, _INTAKE - self._unheard - draining)))
-        documents = self._documents([*(scan.key for scan in due), *new])
-        lives = self._request(*((b"TTL", key) for key in new))
-        for scan, document in zip(due, documents, strict=False):
-            self._tell(scan.receive_document(document))
-        for key, document, life in zip(new, documents[len(due) :], lives, strict=True):
+        room = _INTAKE - self._unheard - len(due) - draining
+        new = list(islice(self._arrivals, max(0, room)))
+        answers = self._link.request(
+            *((b"JSON.GET", scan.key) for scan in due),
+            *((b"JSON.GET", key) for key in new),
+            *((b"TTL", key) for key in new),
+        )
+        for scan, answer in zip(due, answers, strict=False):
+            self._tell(scan.receive_document(self._document(scan.key, answer)))
+        found, lives = answers[len(due) : len(due) + len(new)], answers[len(due) + len(new) :]
+        for key, answer, life in zip(new, found, lives, strict=True):
+            document = self._document(key, answer)
             self._arrivals.popleft()
             if document is None or life in _DELETED:
                 _log.debug("scan %s has been deleted", key)
@@ -264,8 +270,8 @@ class BlissSource:
             document = parse_document(text)
             if self._session is not None and session_of(document) != self._session:
                 return
-            scan = FollowedScan(key, document, self._describe)
-        except SourceError as error:
+            scan = FollowedScan(key, document)
+        except DecodeError as error:
             _log.warning("scan %s is not followed, its document cannot be used: %s", key, error)
             return
         self._scans[key] = scan
@@ -276,7 +282,10 @@ class BlissSource:
         """The events, after looking up where the scans of sequences are saved."""
         sequences = [event for event in self._events if isinstance(event, Scans)]
         keys = list({scan.key: None for event in sequences for scan in event.references})
-        documents = dict(zip(keys, self._documents(keys), strict=True))
+        answers = self._link.request(*((b"JSON.GET", key) for key in keys))
+        documents = {
+            key: self._document(key, answer) for key, answer in zip(keys, answers, strict=True)
+        }
         events = [
             self._completed(event, documents) if isinstance(event, Scans) else event
             for event in self._events
@@ -285,26 +294,24 @@ class BlissSource:
         return events
 
     def _completed(self, event: Scans, documents: Mapping[ScanKey, bytes | None]) -> Scans:
-        return replace(
-            event,
-            references=tuple(
-                complete_reference(reference, documents[reference.key], self._describe)
-                for reference in event.references
-            ),
-        )
-
-    def _documents(self, keys: Sequence[ScanKey]) -> list[bytes | None]:
-        answers = self._link.request(*((b"JSON.GET", key) for key in keys))
-        return [self._document(key, answer) for key, answer in zip(keys, answers, strict=True)]
+        references = []
+        for reference in event.references:
+            try:
+                document = parse_document(documents[reference.key] or b"null")
+                references.append(complete_reference(reference, document))
+            except DecodeError as error:
+                _log.warning("where scan %s is saved is not known: %s", reference.key, error)
+                references.append(reference)
+        return replace(event, references=tuple(references))
 
     def _document(self, key: ScanKey, answer: Any) -> bytes | None:
         if not isinstance(answer, ResponseError):
             document: bytes | None = answer
             return document
-        if "unknown command" in str(answer):
+        if isinstance(answer, NoPermissionError) or "unknown command" in str(answer):
             raise SourceError(
-                f"Redis at {self._link.name} has no JSON module ({answer}): blissdata needs the "
-                "modules ReJSON and search in the server"
+                f"Redis at {self._link.name} gives no documents ({answer}): it needs the modules "
+                "ReJSON and search, and this user the right to read"
             )
         _log.warning("the document of scan %s cannot be read: %s", key, answer)
         return None

@@ -6,16 +6,19 @@ here is redis-py's, and the answers are taken as hiredis parses them: nested lis
 """
 
 import gc
+import logging
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import redis
 from redis.connection import ConnectionPool
 
 from nexus_writer_service.errors import SettingsError, SourceError, SourceUnavailableError
-from nexus_writer_service.sources.bliss.encodings import Entry
+
+_log = logging.getLogger(__name__)
 
 Argument = bytes | str | int
 Command = Sequence[Argument]
@@ -51,8 +54,8 @@ def redis_url(environ: Mapping[str, str]) -> str:
 
 
 def _ask_beacon(address: str) -> str:
-    host, _, port = address.rpartition(":") if ":" in address else (address, "", "")
-    if not host or not (port or str(_BEACON_PORT)).isdigit():
+    host, _, port = (address if ":" in address else f"{address}:{_BEACON_PORT}").rpartition(":")
+    if not host or not port.isdigit():
         raise SettingsError(
             f"BEACON_HOST is {address!r}: set it to host:port, e.g. localhost:25000"
         )
@@ -60,7 +63,7 @@ def _ask_beacon(address: str) -> str:
     from blissdata.beacon.data import BeaconData  # noqa: PLC0415
 
     try:
-        beacon = BeaconData(host, int(port or _BEACON_PORT))
+        beacon = BeaconData(host, int(port))
         try:
             return str(beacon.get_redis_data_db())
         finally:
@@ -111,6 +114,7 @@ class RedisLink:
         """The URL without its password, for messages."""
         self._connection = _connection(url, self.name)
         self._second = _connection(url, self.name)
+        self._unblocking = threading.Lock()
         self._client_id: int | None = None
         self._connected = False
 
@@ -131,11 +135,15 @@ class RedisLink:
         with self._reaching():
             self._connection.connect()
         self._connected = True
-        version, client_id = self.request((b"GET", _PROTOCOL_KEY), (b"CLIENT", b"ID"))
+        version, client_id, _ = self.request(
+            (b"GET", _PROTOCOL_KEY), (b"CLIENT", b"ID"), (b"CLIENT", b"SETNAME", b"nexus_writer")
+        )
         self._client_id = client_id if isinstance(client_id, int) else None
         if version == _PROTOCOL:
             return
         self.close()
+        if isinstance(version, redis.ResponseError):
+            raise SourceError(f"Redis at {self.name} refuses to be read: {version}")
         if version is None:
             raise SourceUnavailableError(
                 f"Redis at {self.name} holds no scans: it has not been set up for blissdata yet "
@@ -151,6 +159,8 @@ class RedisLink:
         """Let go of the connection; the next ``connect`` makes a new one."""
         self._connected = False
         self._connection.disconnect()
+        with self._unblocking:
+            self._second.disconnect()
 
     def request(self, *commands: Command) -> list[Any]:
         """The answers to commands that are sent together; none of them may block.
@@ -190,8 +200,8 @@ class RedisLink:
             if not self._connection.can_read((block or 0.0) + _ANSWER_TIMEOUT):
                 raise redis.TimeoutError("no answer")
 
-    def take_streams(self) -> list[tuple[bytes, list[Entry]]]:
-        """The answer to ``ask_streams``: key and entries of each stream that has some.
+    def take_streams(self) -> list[list[Any]]:
+        """The answer to ``ask_streams``: ``[key, entries]`` for each stream that has some.
 
         Raises:
             SourceUnavailableError: the connection was lost.
@@ -201,22 +211,25 @@ class RedisLink:
             answer = self._answer()
         if isinstance(answer, redis.ResponseError):
             raise SourceError(f"Redis at {self.name} refuses to read streams: {answer}")
-        return answer or []
+        found: list[list[Any]] = answer or []
+        return found
 
     def unblock(self) -> bool:
-        """From another thread: make a waiting ``read_streams`` return with nothing.
+        """From any thread: make a waiting ``ask_streams`` return with nothing.
 
         Returns:
-            Whether it was waiting.
-
-        Raises:
-            SourceUnavailableError: the server cannot be reached (nor is it by the reader).
+            Whether that is done, or cannot be done; False when it was not waiting.
         """
         if self._client_id is None:
-            return False
-        with self._reaching(self._second):
-            self._second.send_command(b"CLIENT", b"UNBLOCK", self._client_id)
-            return bool(self._second.read_response() == 1)
+            return True
+        try:
+            with self._unblocking:
+                self._second.send_command(b"CLIENT", b"UNBLOCK", self._client_id)
+                return bool(self._second.read_response() == 1)
+        except (redis.RedisError, OSError) as error:
+            # Without a server the reader finds that out by itself.
+            _log.debug("Redis at %s cannot be told to wake the reader: %s", self.name, error)
+            return True
 
     def _answer(self) -> Any:
         try:
@@ -225,14 +238,14 @@ class RedisLink:
             return error
 
     @contextmanager
-    def _reaching(self, connection: Any = None) -> Iterator[None]:
+    def _reaching(self) -> Iterator[None]:
         try:
             yield
-        except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-            if connection is None:
-                self.close()
-            else:
-                connection.disconnect()
+        except redis.ResponseError as error:
+            self.close()
+            raise SourceError(f"Redis at {self.name} refuses: {error}") from error
+        except (redis.RedisError, OSError) as error:
+            self.close()
             raise SourceUnavailableError(
                 f"Redis at {self.name} cannot be reached ({error}): check that the server runs, "
                 "and the address and password"
@@ -248,7 +261,6 @@ def _connection(url: str, name: str) -> Any:
             "socket_timeout": _ANSWER_TIMEOUT,
             "socket_connect_timeout": _CONNECT_TIMEOUT,
             "socket_read_size": _SOCKET_BYTES,
-            "client_name": "nexus_writer",
         }
         return pool.make_connection()
     except (ValueError, TypeError) as error:
@@ -263,4 +275,4 @@ def _without_password(url: str) -> str:
     user, at, host = parts.netloc.rpartition("@")
     hidden = f"{user.partition(':')[0]}:***" if ":" in user else user
     # The query can hold a password as well.
-    return urlunsplit((parts.scheme, f"{hidden}{at}{host}", parts.path, "", ""))
+    return f"{parts.scheme}://{hidden}{at}{host}{parts.path}"

@@ -56,7 +56,8 @@ class ChannelStream(ABC):
         data = entries if seal is None else entries[:-1]
         events = self._data(data) if data else []
         if data:
-            recent = _ENTRY_OVERHEAD + sum(map(len, data[-1][1]))
+            # The payload comes first.
+            recent = _ENTRY_OVERHEAD + len(data[-1][1][1])
             self.entry_bytes = max(recent, self.entry_bytes // 2)
         if self.open and seal is not None:
             self.open = False
@@ -93,9 +94,10 @@ class PointStream(ChannelStream):
     def _data(self, entries: Sequence[Entry]) -> list[ScanEvent]:
         try:
             first = _index(entries[0])
+            last = _index(entries[-1]) if len(entries) > 1 else first
             values = self._decoder.decode(entries)
             count = self._decoder.count(values)
-            if first + count == _index(entries[-1]) + length_of(entries[-1]):
+            if first + count == last + length_of(entries[-1]):
                 return [*self._gap(first), self._points(first, count, values)]
         except DecodeError:
             pass  # Looked into entry by entry, for all that can be read and the one that cannot.
@@ -176,10 +178,10 @@ def follow_stream(
 
 
 def _index(entry: Entry) -> int:
-    index, _, _ = entry[0].partition(b"-")
-    if not index.isdigit():
-        raise DecodeError("the id holds no index")
-    return int(index)
+    try:
+        return int(entry[0].partition(b"-")[0])
+    except ValueError as error:
+        raise DecodeError("the id holds no index") from error
 
 
 def _sealed_length(seal: Entry) -> int:

@@ -3,6 +3,7 @@
 A channel is a description; `feed` makes what publishes it in one scan.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,13 +17,21 @@ from blissdata.streams.scan_sequence.stream import ScanStream
 from numpy.typing import DTypeLike
 
 from nexus_writer_service.testing.simulation.records import ChannelRecord
-from nexus_writer_service.testing.simulation.values import Array, Values, ragged_table, table
+from nexus_writer_service.testing.simulation.values import (
+    Array,
+    Points,
+    Values,
+    ragged_table,
+    table,
+)
 
 Json = Any
 Shape = tuple[int, ...]
 
 FLOAT64: np.dtype[Any] = np.dtype(np.float64)
 OBJECT: np.dtype[Any] = np.dtype(object)
+
+_BYTES_AHEAD = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,18 +147,25 @@ def number_channel(
     )
 
 
-@dataclass(frozen=True, slots=True)
 class _NumberFeed:
-    channel: NumberChannel
-    definition: StreamDefinition
+    def __init__(self, channel: NumberChannel, definition: StreamDefinition) -> None:
+        self.definition = definition
+        self._channel = channel
+        self._varies = -1 in channel.shape
+        # Asking for each point alone would cost more than publishing it.
+        nbytes = channel.dtype.itemsize * abs(math.prod(channel.shape))
+        self._ahead = max(_BYTES_AHEAD // max(nbytes, 1), 1)
+        self._first = 0
+        self._points: Points = ()
 
     def batches(self, start: int, stop: int, block: int) -> Iterable[Any]:
-        points = self.channel.values(start, stop)
-        if -1 in self.channel.shape:
-            # The points of one entry share one shape.
-            yield from points
-        else:
-            yield np.asarray(points, dtype=self.channel.dtype)
+        if not self._first <= start < stop <= self._first + len(self._points):
+            ahead = self._channel.values(start, max(stop, start + self._ahead))
+            self._points = ahead if self._varies else np.asarray(ahead, self._channel.dtype)
+            self._first = start
+        points = self._points[start - self._first : stop - self._first]
+        # The points of one entry share one shape.
+        return points if self._varies else (points,)
 
     def rest(self) -> Iterable[Any]:
         return ()

@@ -77,8 +77,9 @@ class SimulatedScan:
     def prepare(self) -> None:
         """Create the streams; the scan is PREPARED, and its sequence learns of it."""
         for channel in self._info.channels:
-            feed = channel.feed(self._target, self.record.channels[channel.name])
-            self._feeds[channel.name] = feed
+            record = self.record.channels[channel.name]
+            record.garbage = self._faults.garbage.get(channel.name)
+            self._feeds[channel.name] = channel.feed(self._target, record)
         info = self._info.prepared(self._clock.date())
         self.record.info = self._faults.on_info(info)
         self._publisher.prepare(

@@ -217,7 +217,7 @@ class ScanInfo:
             "nexuswriter": {
                 "instrument_info": {"name": "ESRF-id00", "name@short_name": "id00"},
                 "devices": records,
-                "masterfiles": master_files if self.options.save else {},
+                **({"masterfiles": master_files} if self.options.save else {}),
             },
         }
 

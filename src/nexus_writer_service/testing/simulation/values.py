@@ -16,7 +16,7 @@ Points = Array | Sequence[Array]
 """Of shape (points, *sample), or one array per point where the shape of a point varies."""
 
 Values = Callable[[int, int], Points]
-"""``values(start, stop)``: points start to stop - 1."""
+"""``values(start, stop)``: points start to stop - 1, fewer where a table ends before."""
 
 
 def noise(name: str, start: int, stop: int) -> NDArray[np.float64]:
@@ -76,7 +76,8 @@ def hill(name: str, fast: NDArray[np.float64], slow: NDArray[np.float64]) -> Val
     peak = 90 * np.exp(-0.5 * (distance(fast) ** 2 + distance(slow) ** 2))
 
     def values(start: int, stop: int) -> Array:
-        signal: Array = peak[start:stop] + 10 * noise(name, start, stop)
+        part = peak[start:stop]
+        signal: Array = part + 10 * noise(name, start, start + len(part))
         return signal
 
     return values

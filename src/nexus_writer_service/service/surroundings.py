@@ -1,0 +1,26 @@
+"""What all scan writers of a process share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nexus_writer_service.layout.plan import ScanPlan
+from nexus_writer_service.model.description import ScanDescription
+from nexus_writer_service.service.clock import Clock
+from nexus_writer_service.service.disk_space import DiskWatch
+from nexus_writer_service.service.files import FilePool
+from nexus_writer_service.service.profiling import Profiler
+from nexus_writer_service.service.status import StatusBoard
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all scan writers of a process share."""
+
+    files: FilePool
+    board: StatusBoard
+    clock: Clock
+    disk: DiskWatch
+    layout: Callable[[ScanDescription], ScanPlan]
+    profiler: Profiler
+    version: str
+    """Of this package, for the files."""

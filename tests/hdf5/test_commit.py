@@ -1,0 +1,385 @@
+"""Opening, committing and closing: other processes, locks, refusals, full disks."""
+
+import contextlib
+import errno
+import os
+import subprocess
+import sys
+import tempfile
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pytest
+from tests.support_hdf5 import read_elsewhere, root, run_python, stream
+
+from nexus_writer_service.errors import (
+    DiskSpaceError,
+    FileAccessError,
+    FileError,
+    FileLockedError,
+    FilePathError,
+)
+from nexus_writer_service.hdf5.failures import cause, file_error
+from nexus_writer_service.hdf5.file import NexusFile
+from nexus_writer_service.model.tree import Dataset, ExternalLink, Group, SoftLink
+
+pytestmark = pytest.mark.nonconforming("trees that try the file, not NeXus")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(tmp_path / "file.h5")
+
+
+@pytest.fixture
+def file(path):
+    file = NexusFile.open(path)
+    yield file
+    file.close()
+
+
+def test_a_missing_file_is_made_with_its_directories(tmp_path):
+    path = str(tmp_path / "a" / "b" / "é.h5")
+    NexusFile.open(path).close()
+    assert read_elsewhere(path) == []
+
+
+def test_a_new_file_can_be_read_at_once(file):
+    assert read_elsewhere(file.path) == []
+
+
+def test_an_existing_file_is_appended_to(path):
+    with h5py.File(path, "w", libver="latest") as old:
+        old["old"] = 1
+    file = NexusFile.open(path)
+    file.merge(root(new=Dataset(2)))
+    file.close()
+    assert read_elsewhere(path, "/old", "/new") == [1, 2]
+
+
+def test_an_empty_file_is_one_that_was_never_committed(path):
+    open(path, "w").close()
+    NexusFile.open(path).close()
+    assert read_elsewhere(path) == []
+
+
+def test_a_file_is_new_until_its_root_has_a_class(path):
+    file = NexusFile.open(path)
+    new = [file.is_new]
+    for tree in (root(x=Dataset(1)), Group({}, {"NX_class": "NXroot"})):
+        file.merge(tree)
+        new.append(file.is_new)
+    file.close()
+    again = NexusFile.open(path)
+    assert [*new, again.is_new] == [True, True, False, False]
+    again.close()
+
+
+def test_versions_are_those_of_the_libraries(file):
+    assert file.versions == {
+        "HDF5_Version": h5py.version.hdf5_version,
+        "h5py_version": h5py.version.version,
+    }
+
+
+def test_has_knows_objects_and_links_and_follows_none(file, tmp_path):
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["g/x"] = 1
+    file.merge(
+        root(
+            g=Group({"x": Dataset(1)}),
+            soft=SoftLink("/g"),
+            dangling=SoftLink("/nowhere"),
+            external=ExternalLink("other.h5", "/g"),
+        )
+    )
+    for path in ("/", "/g", "/g/x", "g/x", "/soft", "/dangling", "/external"):
+        assert file.has(path), path
+    for path in ("/y", "/g/y", "/g/x/y", "/soft/x", "/external/x", "/dangling/x"):
+        assert not file.has(path), path
+
+
+def test_closing_twice_is_closing_once(file):
+    file.close()
+    file.close()
+
+
+def test_a_commit_with_nothing_new_is_fine(file):
+    file.commit()
+    assert not file.dirty
+
+
+# ------------------------------------------------------------------------------ refused to open
+
+
+def test_a_relative_path_is_refused():
+    with pytest.raises(FilePathError, match="relative"):
+        NexusFile.open("file.h5")
+
+
+def test_a_file_that_is_not_hdf5_is_refused_and_left_as_it_is(path):
+    text = "not HDF5" * 1000
+    with open(path, "w") as other:
+        other.write(text)
+    with pytest.raises(FileError, match="not an HDF5 file"):
+        NexusFile.open(path)
+    with open(path) as other:
+        assert other.read() == text
+
+
+def test_a_damaged_file_is_refused(path):
+    with h5py.File(path, "w") as other:
+        other["x"] = np.zeros(10_000)
+    os.truncate(path, 5_000)
+    with pytest.raises(FileError, match="damaged"):
+        NexusFile.open(path)
+
+
+def test_a_directory_is_refused(tmp_path):
+    with pytest.raises(FileError, match="Is a directory"):
+        NexusFile.open(str(tmp_path))
+
+
+def test_a_path_below_a_file_is_refused(path):
+    open(path, "w").close()
+    with pytest.raises(FileError, match="cannot open"):
+        NexusFile.open(path + "/file.h5")
+
+
+_OPEN_AS_NOBODY = """
+import os, sys
+from nexus_writer_service.hdf5.file import NexusFile
+if os.geteuid() == 0:
+    os.seteuid(65534)
+try:
+    NexusFile.open(sys.argv[1])
+except PermissionError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.parametrize("name", ["file.h5", "new.h5", "folder/new.h5"])
+def test_a_place_without_rights_is_refused(name):
+    with tempfile.TemporaryDirectory() as folder:  # tmp_path is below a folder for one user
+        with h5py.File(f"{folder}/file.h5", "w"):
+            pass
+        os.chmod(f"{folder}/file.h5", 0o444)
+        os.chmod(folder, 0o555)  # noqa: S103 - so that the other user gets as far as the file
+        try:
+            said = run_python(_OPEN_AS_NOBODY, f"{folder}/{name}").stdout
+        finally:
+            os.chmod(folder, 0o700)
+    assert said.startswith(FileAccessError.__name__)
+    assert "Permission denied" in said
+    assert "give the user" in said
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENOSPC, DiskSpaceError),
+        (errno.EDQUOT, DiskSpaceError),
+        (errno.EROFS, FileAccessError),
+        (errno.EAGAIN, FileLockedError),
+        (errno.EIO, FileError),
+    ],
+)
+def test_errors_of_the_system_are_told_by_their_number_wherever_it_stands(number, kind):
+    for error in (
+        OSError(number, "text"),
+        RuntimeError(f"Unable to flush file (write failed: errno = {number}, error message = 'x')"),
+    ):
+        told = file_error(error, "/d/f.h5", "commit")
+        assert type(told) is kind
+        assert os.strerror(number) in str(told)
+        assert "/d/f.h5" in str(told)
+
+
+def test_causes_are_one_line_of_bounded_length():
+    text = cause(RuntimeError("many\n  words " * 100))
+    assert "\n" not in text
+    assert len(text) <= 300
+    assert cause(RuntimeError()) == "RuntimeError"
+
+
+# -------------------------------------------------------------------------------- other processes
+
+_HOLD = """
+import sys, h5py
+file = h5py.File(sys.argv[1], sys.argv[2])
+print("open", flush=True)
+sys.stdin.readline()
+file.close()
+"""
+
+
+@contextlib.contextmanager
+def held(path, mode):
+    """Another process has the file open with h5py's defaults."""
+    environment = {k: v for k, v in os.environ.items() if k != "HDF5_USE_FILE_LOCKING"}
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLD, path, mode],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        yield process.pid
+        process.communicate("\n", timeout=30)
+
+
+def test_a_file_that_readers_have_open_can_be_written(path):
+    NexusFile.open(path).close()
+    with held(path, "r"):
+        file = NexusFile.open(path)
+        file.merge(root(x=Dataset(1)))
+        file.commit()
+        assert read_elsewhere(path, "/x") == [1]
+        file.close()
+
+
+def test_readers_open_freely_while_it_is_written(file):
+    file.merge(root(d=stream()))
+    for index in range(3):
+        file.append("/d", index, [np.array([float(index)])])
+        file.commit()
+        assert read_elsewhere(file.path, "/d") == [list(range(index + 1))]
+
+
+def test_a_file_that_another_process_writes_is_refused(path):
+    NexusFile.open(path).close()
+    with held(path, "a") as pid, pytest.raises(FileLockedError, match=f"process {pid} .*close it"):
+        NexusFile.open(path)
+    NexusFile.open(path).close()
+
+
+def test_another_process_cannot_append_while_it_is_written(file):
+    code = "import sys, h5py; h5py.File(sys.argv[1], 'a')"
+    done = run_python(code, file.path, check=False)
+    assert "BlockingIOError" in done.stderr
+    file.close()
+    run_python(code, file.path)
+
+
+# ------------------------------------------------------------------------------------- full disk
+
+_FILL_THE_DISK = """
+import resource, signal, sys
+import h5py, numpy as np
+from nexus_writer_service.errors import DiskSpaceError, FileError
+from nexus_writer_service.hdf5.file import NexusFile
+from nexus_writer_service.model.tree import Group, StreamDataset
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+def limit(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+
+path, other_path, ending = sys.argv[1:]
+file = NexusFile.open(path)
+nodes = {name: StreamDataset(name, np.dtype("f8"), (), chunks=(1000,)) for name in "ab"}
+file.merge(Group(nodes))
+file.commit()
+limit(200_000)
+errors = 0
+for index in range(40):
+    for name in nodes:
+        file.append("/" + name, 500 * index, [np.arange(500.0) + 500 * index])
+    try:
+        file.commit()
+    except DiskSpaceError as error:
+        errors += 1
+        if errors == 1:
+            print(error)
+        assert file.dirty
+if ending == "room":
+    limit(most)
+    try:
+        file.commit()
+    except FileError as error:
+        print(type(error).__name__, error)
+try:
+    file.close()
+except FileError as error:
+    print(type(error).__name__, "closing", error)
+try:
+    NexusFile.open(path).close()
+except FileError as error:
+    print("reopening", error)
+other = NexusFile.open(other_path)
+other.merge(Group({"d": nodes["a"]}))
+other.append("/d", 0, [np.arange(500.0)])
+other.close()
+file.close()
+print("alive", errors)
+"""
+
+
+def fill_the_disk(path, tmp_path, ending):
+    done = run_python(_FILL_THE_DISK, path, str(tmp_path / "other.h5"), ending)
+    lines = done.stdout.splitlines()
+    assert path in lines[0]
+    assert os.strerror(errno.EFBIG) in lines[0]
+    assert "free disk space" in lines[0]
+    word, errors = lines[-1].split()
+    assert word == "alive"
+    assert int(errors) > 10
+    assert len(read_elsewhere(str(tmp_path / "other.h5"), "/d")[0]) == 500
+    return lines
+
+
+def test_a_commit_that_failed_inside_hdf5_is_never_made_good(path, tmp_path):
+    lines = fill_the_disk(path, tmp_path, "room")
+    assert len(lines) == 4
+    assert lines[1].startswith("FileError points may be missing")
+    assert lines[2].startswith("FileError closing points may be missing")
+    found = read_elsewhere(path, "/a")[0]
+    assert found[:10_000] == list(range(10_000))
+
+
+def test_closing_on_a_full_disk_is_told_and_the_process_goes_on(path, tmp_path):
+    lines = fill_the_disk(path, tmp_path, "no room")
+    assert len(lines) == 4
+    assert lines[1].startswith("DiskSpaceError closing")
+    assert lines[2].startswith("reopening")
+    assert "start the writer again" in lines[2]
+
+
+def test_a_file_is_open_only_once_in_a_process(file):
+    with pytest.raises(FileLockedError, match="this process"):
+        NexusFile.open(file.path)
+
+
+def test_points_wait_in_memory_while_the_disk_is_nearly_full(file, monkeypatch):
+    file.merge(root(d=stream()))
+    file.append("/d", 0, [np.arange(3.0)])
+    with monkeypatch.context() as full:
+        full.setattr(os, "statvfs", lambda _: SimpleNamespace(f_frsize=4096, f_bavail=10))
+        for _ in range(3):
+            with pytest.raises(DiskSpaceError, match="0 MiB are free"):
+                file.commit()
+            assert file.dirty
+            assert file.buffered_bytes == 24
+    file.commit()
+    assert read_elsewhere(file.path, "/d") == [[0, 1, 2]]
+
+
+_FULL_FROM_THE_START = """
+import resource, signal, sys
+from nexus_writer_service.hdf5.file import NexusFile
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+try:
+    NexusFile.open(sys.argv[1])
+except OSError as error:
+    print(type(error).__name__)
+"""
+
+
+def test_no_room_for_a_new_file_is_told(path):
+    assert run_python(_FULL_FROM_THE_START, path).stdout.split() == ["DiskSpaceError"]
+    NexusFile.open(path).close()
