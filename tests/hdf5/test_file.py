@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -113,7 +114,8 @@ class LifeOfAFile(RuleBasedStateMachine):
         flat = found.reshape(slow * row, *found.shape[axes:])
         expected = np.full(flat.shape, "" if name == "text" else dataset.fillvalue, found.dtype)
         for index, sample in self.points[name].items():
-            expected[index][tuple(map(slice, sample.shape))] = sample
+            block: Any = (index, *map(slice, sample.shape))
+            expected[block] = sample
         np.testing.assert_array_equal(flat, expected)
 
     def teardown(self) -> None:

@@ -194,13 +194,24 @@ def _report(path: Path, output: Path, console: Console) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.rule("verdicts")
     for view in read_entries(path):
-        console.print(f"{view.name:6} {view.title}: {view.verdict}", highlight=False)
+        line = f"{view.name:6} {view.title}: {view.verdict}"
+        console.print(line, highlight=False, soft_wrap=True)
     png = output / "default_plot.png"
     drawn = plot_default(path, png)
     console.rule()
-    console.print(f"plot of {drawn}: {png}", highlight=False)
-    console.print(f"open the file: silx view {path}", highlight=False)
+    console.print(f"plot of {drawn}: {png}", highlight=False, soft_wrap=True)
+    console.print(f"open the file: silx view {path}", highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point of the module."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(run)
+    try:
+        app()
+    except WriterError as error:
+        sys.exit(f"demo: {error}")
 
 
 if __name__ == "__main__":
-    typer.run(run)
+    main()

@@ -122,7 +122,7 @@ def main():
     if options.failed:
         with open(options.failed, "a") as file:
             file.writelines(f"{kind}\n" for kind in failed)
-    return 1 if failed or not streams else 0
+    return 1 if failed or not kinds else 0
 
 
 if __name__ == "__main__":

@@ -48,8 +48,8 @@ def redis_url(environ: Mapping[str, str]) -> str:
     if address := environ.get("BEACON_HOST"):
         return _ask_beacon(address)
     raise SettingsError(
-        "it is not known where the scans are: set REDIS_DATA_URL to the URL of the Redis data "
-        "base of scans, e.g. redis://localhost:25002, or BEACON_HOST to host:port of Beacon"
+        "it is not known where the scans are: set REDIS_DATA_URL to the URL of the Redis "
+        "database of scans, e.g. redis://localhost:25002, or BEACON_HOST to host:port of Beacon"
     )
 
 
@@ -75,7 +75,7 @@ def _ask_beacon(address: str) -> str:
         ) from error
     except RuntimeError as error:
         raise SourceError(
-            f"Beacon at {address} does not know where the Redis data base of scans is ({error}): "
+            f"Beacon at {address} does not know where the Redis database of scans is ({error}): "
             "check how it was started, or set REDIS_DATA_URL"
         ) from error
 
@@ -112,8 +112,8 @@ class RedisLink:
     def __init__(self, url: str) -> None:
         self.name = _without_password(url)
         """The URL without its password, for messages."""
-        self._connection = _connection(url, self.name)
-        self._second = _connection(url, self.name)
+        self._connection = _connection(url, self.name, _ANSWER_TIMEOUT)
+        self._second = _connection(url, self.name, _CONNECT_TIMEOUT)
         self._unblocking = threading.Lock()
         self._client_id: int | None = None
         self._connected = False
@@ -147,7 +147,7 @@ class RedisLink:
         if version is None:
             raise SourceUnavailableError(
                 f"Redis at {self.name} holds no scans: it has not been set up for blissdata yet "
-                "(start the blissdata memory tracker with --init-db), or it is not the data base "
+                "(start the blissdata memory tracker with --init-db), or it is not the database "
                 "of scans"
             )
         raise SourceError(
@@ -252,13 +252,13 @@ class RedisLink:
             ) from error
 
 
-def _connection(url: str, name: str) -> Any:
+def _connection(url: str, name: str, answer_timeout: float) -> Any:
     try:
         pool = ConnectionPool.from_url(url)
         # After the URL, whose options go first: raw lists are what RESP2 gives.
         pool.connection_kwargs |= {
             "protocol": 2,
-            "socket_timeout": _ANSWER_TIMEOUT,
+            "socket_timeout": answer_timeout,
             "socket_connect_timeout": _CONNECT_TIMEOUT,
             "socket_read_size": _SOCKET_BYTES,
         }

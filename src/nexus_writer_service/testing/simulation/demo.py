@@ -65,15 +65,15 @@ def _aborted(session: SimulatedSession, period: float) -> ScanRecord:
 
 
 DEMO_SCANS: Mapping[str, Callable[[SimulatedSession, float], ScanRecord]] = {
-    "ascan": _ascan,
-    "mesh": _mesh,
     "mca": _mca,
     "camera": _camera,
     "sequence": _sequence,
     "two_top_masters": _two_top_masters,
     "aborted": _aborted,
+    "ascan": _ascan,
+    "mesh": _mesh,
 }
-"""The kinds of demonstration scans, by name."""
+"""The kinds of demonstration scans, by name; the last one leaves a default plot."""
 
 
 def run_demo_scans(
