@@ -184,9 +184,9 @@ def test_a_relative_path_fails_the_scan_with_a_clear_word(writer, session):
 def test_a_path_outside_the_allowed_roots_is_refused(redis_url, session, tmp_path):
     options = ProcessOptions(session.name, roots=(str(tmp_path / "allowed"),))
     with running_writer(redis_url, options) as writer:
-        status = writer.over(session.loopscan(3))
-    assert status.verdict.outcome is Outcome.FAILED
-    assert "outside the allowed roots" in texts(status)
+        verdict = writer.verdict(session.loopscan(3))
+    assert verdict.outcome is Outcome.FAILED
+    assert "outside the allowed roots" in verdict.summary
 
 
 def test_a_file_that_is_not_hdf5_fails_the_scan_and_stays_as_it_is(writer, session, tmp_path):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import h5py
 import pytest
-import silx.io
-import silx.io.nxdata
 from h5grove.content import DatasetContent, get_content_from_file
+from silx.io.nxdata.parse import get_default
+from silx.io.utils import open as silx_open
 from tests.support_waiting import wait_for
 
 from nexus_writer_service.hdf5.tree_text import tree_lines
@@ -94,9 +94,9 @@ def test_points_become_visible_although_nothing_follows(half_a_scan):
 
 def test_silx_reads_the_growing_file_and_its_default_plot(half_a_scan):
     record = half_a_scan.record
-    with silx.io.open(str(record.path)) as file:
+    with silx_open(str(record.path)) as file:
         assert len(file[record.channels[DIODE].dataset]) == 4
-        plot = silx.io.nxdata.get_default(file, validate=True)
+        plot = get_default(file, validate=True)
         assert plot is not None
         assert plot.signal_name == "diode1"
 

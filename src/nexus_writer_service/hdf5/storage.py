@@ -16,6 +16,8 @@ _CHUNK_BYTES: Final = 1 << 20
 """Size to aim at where the layout leaves the chunks open; h5py's guide gives 10 KiB to 1 MiB."""
 _CHUNK_POINTS: Final = 512
 _LARGEST_CACHE: Final = 32 << 20
+_CHUNKS_OF_UNKNOWN: Final = 8
+"""Chunks to expect along an axis whose length varies."""
 _BITSHUFFLE: Final = 32008
 _BITSHUFFLE_LZ4: Final = 2
 """Second option of filter 32008: compress with LZ4 (0: do not compress)."""
@@ -101,7 +103,9 @@ class Recipes:
             RefusedError: the node cannot be made.
         """
         recipe = self._recipe(node)
-        return h5d.create(group, None, recipe.type, recipe.space, recipe.creation, recipe.access)
+        return h5d.create(
+            group, None, recipe.type, recipe.space, recipe.creation, dapl=recipe.access
+        )
 
     def open(self, group: Any, name: str, node: StreamDataset) -> Any:
         """The dataset ``name`` of a group (low-level identifier), made from ``node`` earlier."""
@@ -126,7 +130,7 @@ def _recipe(node: StreamDataset) -> _Recipe:
     set_fill(properties, node.fill, dtype)
     shape = first_shape(node)
     space = h5s.create_simple(shape, (h5s.UNLIMITED,) * len(shape))
-    access = _access_properties(chunks, shape, dtype.itemsize)
+    access = _access_properties(chunks, node, dtype.itemsize)
     return _Recipe(file_type(dtype), space, properties, access)
 
 
@@ -148,20 +152,19 @@ def _set_filters(properties: Any, filters: Filters) -> None:
         properties.set_filter(_BITSHUFFLE, h5z.FLAG_MANDATORY, options)
 
 
-def _access_properties(chunks: Shape, shape: Shape, itemsize: int) -> Any:
+def _access_properties(chunks: Shape, node: StreamDataset, itemsize: int) -> Any:
     """A chunk cache that holds the chunks in which the next point falls, and no more.
 
-    HDF5 2 gives each dataset up to 8 MiB of cache and 64 KiB of hash table: a gigabyte for a scan
-    of a thousand channels.
+    HDF5 2 caches 8 MiB of each dataset, with 64 KiB of hash table: gigabytes for a thousand
+    channels, since no chunk leaves before the cache is full.
     """
+    lengths = (*scan_axes(node), *node.sample)[1:]
     beside = math.prod(
-        max(1, math.ceil(length / chunk))
-        for length, chunk in zip(shape[1:], chunks[1:], strict=True)
+        _CHUNKS_OF_UNKNOWN if length < 0 else max(1, math.ceil(length / chunk))
+        for length, chunk in zip(lengths, chunks[1:], strict=True)
     )
     chunk_bytes = math.prod(chunks) * itemsize
+    nbytes = max(chunk_bytes, min(beside * chunk_bytes, _LARGEST_CACHE))
     properties = h5p.create(h5p.DATASET_ACCESS)
-    slots = max(53, 4 * beside + 1)
-    properties.set_chunk_cache(
-        slots, max(chunk_bytes, min(beside * chunk_bytes, _LARGEST_CACHE)), 0.75
-    )
+    properties.set_chunk_cache(max(53, 4 * beside + 1), nbytes, 0.75)
     return properties
