@@ -368,6 +368,38 @@ def test_points_wait_in_memory_while_the_disk_is_nearly_full(file, monkeypatch):
     assert read_elsewhere(file.path, "/d") == [[0, 1, 2]]
 
 
+_FILL_THE_DISK_BETWEEN_COMMITS = """
+import resource, signal, sys
+import numpy as np
+from nexus_writer_service.errors import DiskSpaceError
+from nexus_writer_service.hdf5.file import NexusFile
+from nexus_writer_service.model.tree import Group, StreamDataset
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+file = NexusFile.open(sys.argv[1])
+file.merge(Group({"d": StreamDataset("d", np.dtype("f8"), (), chunks=(1000,))}))
+for index in range(2):
+    file.append("/d", index << 20, [np.zeros(1 << 20)])
+print(file.length("/d"), file.buffered_bytes)
+try:
+    file.commit()
+except DiskSpaceError as error:
+    print(file.dirty, file.buffered_bytes, error)
+try:
+    file.close()
+except DiskSpaceError:
+    print("alive")
+"""
+
+
+def test_points_that_do_not_fit_between_commits_wait_for_the_commit_to_tell(path):
+    lines = run_python(_FILL_THE_DISK_BETWEEN_COMMITS, path).stdout.splitlines()
+    assert lines[0] == f"{2 << 20} {2 << 23}"
+    assert lines[1].startswith(f"True {2 << 23} cannot ")
+    assert lines[2:] == ["alive"]
+
+
 _FULL_FROM_THE_START = """
 import resource, signal, sys
 from nexus_writer_service.hdf5.file import NexusFile

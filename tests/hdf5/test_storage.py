@@ -2,9 +2,9 @@
 
 import h5py
 import pytest
+from tests.support_hdf5 import stream
 
 from nexus_writer_service.hdf5.storage import Recipes
-from tests.support_hdf5 import stream
 
 
 @pytest.fixture

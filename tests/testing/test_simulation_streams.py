@@ -267,7 +267,7 @@ def test_the_command_publishes_demonstration_scans(redis_url, tmp_path):
 
 @integration
 def test_an_unknown_demonstration_is_refused_with_the_known_ones(simulated_session):
-    with pytest.raises(SettingsError, match="There are: ascan, mesh"):
+    with pytest.raises(SettingsError, match="There are: mca, camera"):
         run_demo_scans(simulated_session, kinds=["dance"])
 
 

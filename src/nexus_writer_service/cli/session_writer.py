@@ -3,6 +3,7 @@
 The options and their defaults are those of the reference lineage; the last group is ours.
 """
 
+import logging
 import os
 import sys
 import time
@@ -20,6 +21,8 @@ from nexus_writer_service.service.disk_space import MEGABYTE, DiskWatch, free_by
 from nexus_writer_service.service.profiling import SETTINGS
 from nexus_writer_service.sources.bliss.session import BlissSource
 from nexus_writer_service.sources.bliss.store import redis_url
+
+_log = logging.getLogger(__name__)
 
 Profiling = StrEnum("Profiling", {name: name for name in SETTINGS})  # type: ignore[misc]  # from the one list of settings
 
@@ -138,6 +141,8 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
             redirect_stderr=redirectstderr,
         )
     )
+    if stackmca:
+        _log.warning("--stackmca: no XRF application is written yet, so there is nothing to stack")
     options = ProcessOptions(
         session=session,
         layout=EsrfOptions(
