@@ -20,8 +20,17 @@ demo: $(VENV)/.demo redis
 test: venv redis
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-bliss: venv
-	PYTHON=$(PYTHON) WRITER_BIN=$(abspath $(BIN)) tests/lab/test-bliss $(ARGS)
+# The writer runs with the versions of its dependencies that BLISS 2.2 has.
+test-bliss: venv .bliss-venv/.done
+	PYTHON=$(PYTHON) WRITER_BIN=$(abspath .bliss-venv/bin) CHECK_PYTHON=$(abspath $(BIN)/python) \
+	  tests/lab/test-bliss $(ARGS)
+
+.bliss-venv/.done: pyproject.toml tests/lab/bliss/constraints.txt
+	@scripts/make-venv $(PYTHON) .bliss-venv
+	.bliss-venv/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint tests/lab/bliss/constraints.txt --editable '.[bliss]'
+	@echo '*' > .bliss-venv/.gitignore
+	@touch $@
 
 check: venv
 	$(BIN)/ruff check .
@@ -58,4 +67,4 @@ $(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
 	@touch $@ $(VENV)/.demo
 
 clean:
-	rm -rf $(VENV) .bench-venv demo-output .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench-venv .bliss-venv demo-output .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

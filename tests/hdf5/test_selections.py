@@ -37,6 +37,6 @@ def test_whole_rows_are_one_box():
 
 def test_spaces_are_made_once():
     spaces = Spaces()
-    assert spaces.in_memory(3) is spaces.in_memory(3)
+    assert spaces.in_memory((3,)) is spaces.in_memory((3,))
     assert spaces.in_file((9,), (3,), (2,)) is spaces.in_file((9,), (3,), (2,))
     assert spaces.in_file((9,), (3,), (2,)) is not spaces.in_file((9,), (3,), (3,))

@@ -91,11 +91,11 @@ def desk(tmp_path):
 
 
 def test_a_session_is_init_until_it_listens_and_off_when_it_is_stopped(desk):
-    assert desk.session.state is SessionState.INIT
+    desk.reaches(SessionState.INIT)
     desk.session.start()
     desk.reaches(SessionState.ON)
     desk.session.stop()
-    assert desk.session.state is SessionState.OFF
+    desk.reaches(SessionState.OFF)
     assert desk.source.closed
 
 

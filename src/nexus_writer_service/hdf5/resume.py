@@ -4,10 +4,10 @@ import math
 from typing import Any
 
 import numpy as np
-from h5py import h5d, h5s
+from h5py import h5d
 
 from nexus_writer_service.hdf5.storage import scan_axes
-from nexus_writer_service.hdf5.values import Array
+from nexus_writer_service.hdf5.values import Array, read_rows
 from nexus_writer_service.model.tree import StreamDataset
 
 
@@ -31,7 +31,7 @@ def points_in(dataset: Any, node: StreamDataset) -> int:
     stop = min(max(ends), dataset.shape[0])
     while stop > 0:
         start = max(0, stop - chunk)
-        rows = _read_rows(dataset, start, stop)
+        rows = read_rows(dataset, start, stop)
         if not rows.size:
             return 0
         other = _differs(rows, fill).reshape((stop - start) * math.prod(inner), -1).any(axis=1)
@@ -39,15 +39,6 @@ def points_in(dataset: Any, node: StreamDataset) -> int:
             return int(start * math.prod(inner) + np.flatnonzero(other)[-1] + 1)
         stop = start
     return 0
-
-
-def _read_rows(dataset: Any, start: int, stop: int) -> Array:
-    counts = (stop - start, *dataset.shape[1:])
-    rows = np.empty(counts, dataset.dtype)
-    space = dataset.get_space()
-    space.select_hyperslab((start, *(0,) * (len(counts) - 1)), counts)
-    dataset.read(h5s.create_simple(counts), space, rows)
-    return rows
 
 
 def _differs(values: Array, fill: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -15,6 +15,7 @@ from nexus_writer_service.errors import DatasetError
 from nexus_writer_service.hdf5.failures import FAILURES
 from nexus_writer_service.hdf5.selections import Spaces, boxes
 from nexus_writer_service.hdf5.storage import scan_axes
+from nexus_writer_service.hdf5.tail import Tail
 from nexus_writer_service.hdf5.values import Array, memory_type, stored_dtype
 from nexus_writer_service.model.description import Shape
 from nexus_writer_service.model.tree import StreamDataset
@@ -73,6 +74,7 @@ class Stream(Growing):
         self._shape: Shape = dataset.shape
         self._early = True
         self._waiting: list[tuple[int, Array]] = []
+        self._tail = Tail.of(dataset, node, self._memory_type)
 
     @property
     def waiting(self) -> bool:
@@ -101,6 +103,8 @@ class Stream(Growing):
         """Write all waiting points."""
         for start, points in _joined(self._waiting):
             self._put(start, points, spaces)
+        if self._tail is not None:
+            self._tail.store()
         self._waiting = []
         self.nbytes = 0
         self._early = True
@@ -175,13 +179,16 @@ class Stream(Growing):
         self._grow(stop, sample)
         if not points.size:
             return
+        if self._tail is not None:
+            self._tail.take(start, points)
+            return
         corner = (0,) * len(sample)
         done = 0
         for first, counts in boxes(start, stop, self._inner):
             count = math.prod(counts)
             part = points if count == len(points) else points[done : done + count]
             self._dataset.write(
-                spaces.in_memory(part.size),
+                spaces.in_memory((*counts, *sample)),
                 spaces.in_file(self._shape, (*first, *corner), (*counts, *sample)),
                 part,
                 self._memory_type,

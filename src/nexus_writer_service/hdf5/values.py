@@ -148,3 +148,13 @@ def link_name(name: str) -> tuple[bytes, Any]:
     properties = h5p.create(h5p.LINK_CREATE)
     properties.set_char_encoding(h5t.CSET_UTF8)
     return name.encode(), properties
+
+
+def read_rows(dataset: Any, start: int, stop: int) -> Array:
+    """Points ``start .. stop - 1`` along the first axis of a dataset (low-level identifier)."""
+    counts = (stop - start, *dataset.shape[1:])
+    rows = np.empty(counts, dataset.dtype)
+    space = dataset.get_space()
+    space.select_hyperslab((start, *(0,) * (len(counts) - 1)), counts)
+    dataset.read(h5s.create_simple(counts), space, rows)
+    return rows

@@ -26,6 +26,8 @@ class Place:
     """Absolute path."""
     path: str
     """Absolute path of the dataset inside the file."""
+    copied: bool = False
+    """Pixels are copied out of detector files: a frame counts once it is on disk."""
 
 
 class ScanPlan(Protocol):

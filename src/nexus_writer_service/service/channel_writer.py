@@ -21,7 +21,7 @@ class ChannelWriter:
     published: int | None = None
     written: int = 0
     frames: int = 0
-    """Frames that the detector has taken."""
+    """Frames that can be had: taken by the detector, or on disk where pixels are copied."""
     nbytes: int = 0
     lost: bool = False
     """Nothing more of this channel is written."""
@@ -33,8 +33,12 @@ class ChannelWriter:
         self.problems.append(reason)
 
     def catch_up(self, file: NexusFile) -> bool:
-        """Take in frames whose files have come by now; tells whether some are still missing."""
-        if self.place is None:
+        """Take in frames whose files have come by now; tells whether some are still missing.
+
+        Raises:
+            DatasetError: the frames do not fit their dataset.
+        """
+        if self.place is None or self.lost:
             return False
         if self.written < self.frames:
             self.written = file.extend(self.place.path, self.frames)

@@ -219,11 +219,17 @@ class ScanWriter:
         channel = self._ready(event.channel)
         if channel is None or channel.place is None or self.file is None:
             return
+        channel.frames = event.saved if channel.place.copied else event.count
+        self._catch_up(channel)
         channel.frames = event.count
+
+    def _catch_up(self, channel: ChannelWriter) -> bool:
+        """Take in frames whose files are there; tells whether some are still missing."""
         try:
-            channel.written = self.file.extend(channel.place.path, event.count)
+            return self.file is not None and channel.catch_up(self.file)
         except DatasetError as error:
             self._give_up(channel, str(error))
+            return False
 
     def _add_scans(self, event: Scans) -> None:
         channel = self._channels.get(event.channel)
@@ -290,8 +296,8 @@ class ScanWriter:
         """Finish as soon as all detector files are there, or when patience ends."""
         missing = False
         for channel in self._channels.values():
-            if channel.content is Content.IMAGES and channel.begun and self.file is not None:
-                missing = channel.catch_up(self.file) or missing
+            if channel.content is Content.IMAGES and channel.begun:
+                missing = self._catch_up(channel) or missing
         if not missing or self._around.clock.monotonic() >= self._deadline:
             self._finish()
 
@@ -301,6 +307,9 @@ class ScanWriter:
             self._merge_plots(final=True)
             self._verdict = self._judge()
             self._merge(self._plan.verdict(self._verdict))
+            for entry in self._plan.entries:
+                if self.file is not None:
+                    self.file.settle(f"/{entry}")
         self._stage = _Stage.AWAITING_COMMIT
         self._deadline = self._around.clock.monotonic() + COMMIT_PATIENCE
 

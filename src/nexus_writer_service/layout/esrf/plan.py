@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from nexus_writer_service.layout.esrf import plots
-from nexus_writer_service.layout.esrf.datasets import EsrfOptions
+from nexus_writer_service.layout.esrf.datasets import EsrfOptions, image_storage
 from nexus_writer_service.layout.esrf.entry import Entry, iso
 from nexus_writer_service.layout.esrf.masterfiles import ReferenceLinks, master_links, scan_file
 from nexus_writer_service.layout.esrf.slots import slots_of
@@ -37,6 +37,7 @@ class EsrfPlan:
 
     def __init__(self, scan: ScanDescription, options: EsrfOptions) -> None:
         self._scan = scan
+        self._options = options
         self._file = scan_file(scan)
         warnings: list[str] = []
         self._entries = _entries(scan, options, warnings)
@@ -71,10 +72,14 @@ class EsrfPlan:
     def places(self) -> Mapping[ChannelName, Place]:
         """Where each channel goes; channels of scans and of unsaved images go nowhere."""
         return {
-            name: Place(self._file, f"/{entry.name}/{slot.path}")
+            name: Place(self._file, f"/{entry.name}/{slot.path}", copied=self._copied(name))
             for entry in self._entries
             for name, slot in entry.by_channel.items()
         }
+
+    def _copied(self, name: ChannelName) -> bool:
+        files = self._scan.channels[name].images
+        return files is not None and image_storage(files, self._options) in ("copy", "raw")
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -1,0 +1,162 @@
+"""Compressed datasets: every point can be read after each commit."""
+
+import os
+import zlib
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from tests.support_hdf5 import read_elsewhere, root, stream
+
+from nexus_writer_service.hdf5 import deflate
+from nexus_writer_service.hdf5.file import NexusFile
+from nexus_writer_service.model.tree import Filters
+
+pytestmark = pytest.mark.nonconforming("trees that try the file, not NeXus")
+
+GZIP = Filters(gzip=4)
+SHUFFLED = Filters(shuffle=True, gzip=4)
+
+
+@pytest.fixture
+def file(tmp_path):
+    file = NexusFile.open(str(tmp_path / "file.h5"))
+    yield file
+    file.close()
+
+
+def make(file, dtype="u4", sample=(6,), chunks=(4, 6), filters=SHUFFLED, **options):
+    assert (
+        file.merge(root(d=stream(dtype, sample, chunks=chunks, filters=filters, **options))) == ()
+    )
+
+
+def points_of(start, stop, sample=(6,), dtype="u4"):
+    count = int(np.prod((stop - start, *sample)))
+    first = start * int(np.prod(sample))
+    return np.arange(first, first + count).reshape(stop - start, *sample).astype(dtype)
+
+
+@pytest.mark.parametrize("filters", [GZIP, SHUFFLED], ids=["gzip", "shuffle"])
+@pytest.mark.parametrize("sample", [(), (6,), (7,), (2, 5)], ids=str)
+@pytest.mark.parametrize("dtype", ["u1", "u4", ">f4", "f8", "c16"])
+def test_points_can_be_read_after_each_commit(file, filters, sample, dtype):
+    make(file, dtype, sample, (4, *(3 for _ in sample)), filters)
+    for start, stop in ((0, 1), (1, 3), (3, 4), (4, 9), (9, 10), (10, 21)):
+        file.append("/d", start, [points_of(start, stop, sample, dtype)])
+        file.commit()
+        with h5py.File(file.path, "r", locking=False) as reader:
+            np.testing.assert_array_equal(reader["d"], points_of(0, stop, sample, dtype))
+    file.close()
+    with h5py.File(file.path) as reader:
+        np.testing.assert_array_equal(reader["d"], points_of(0, 21, sample, dtype))
+
+
+def test_another_process_reads_points_of_chunks_that_are_not_full(file):
+    make(file)
+    file.append("/d", 0, [points_of(0, 6)])
+    file.commit()
+    assert read_elsewhere(file.path, "/d") == [points_of(0, 6).tolist()]
+
+
+def stored_bytes(file):
+    with h5py.File(file.path, "r", locking=False) as reader:
+        dataset = reader["d"].id
+        return [dataset.get_chunk_info(i).size for i in range(dataset.get_num_chunks())]
+
+
+@pytest.mark.parametrize("points", [3, 4])
+def test_a_chunk_is_compressed_at_each_commit_whether_it_is_full_or_not(file, points):
+    make(file, "u4", (1000,), (4, 1000))
+    file.append("/d", 0, [np.zeros((points, 1000), "u4")])
+    file.commit()
+    (packed,) = stored_bytes(file)
+    assert packed < 1000
+
+
+def test_a_scan_that_grows_point_by_point_leaves_no_large_holes(file):
+    make(file, "u4", (1000,), (100, 1000))
+    noise = np.random.default_rng(1).integers(0, 100, (50, 1000), dtype="u4")
+    for start in range(50):
+        file.append("/d", start, [noise[start : start + 1]])
+        file.commit()
+    file.settle("/d")
+    file.commit()
+    (packed,) = stored_bytes(file)
+    file.close()
+    assert os.path.getsize(file.path) < 3 * packed + 10_000
+
+
+def test_noise_that_cannot_be_compressed_is_read_all_the_same(file):
+    noise = np.random.default_rng(1).integers(0, 1 << 32, (9, 6), dtype="u4")
+    make(file)
+    for start in range(9):
+        file.append("/d", start, [noise[start : start + 1]])
+        file.commit()
+    file.settle("/d")
+    file.commit()
+    file.close()
+    with h5py.File(file.path) as reader:
+        np.testing.assert_array_equal(reader["d"], noise)
+
+
+@pytest.mark.parametrize("left", [1, 3, 4, 6])
+def test_a_dataset_that_was_left_in_the_middle_of_a_chunk_goes_on(file, left):
+    make(file)
+    file.append("/d", 0, [points_of(0, left)])
+    file.close()
+    again = NexusFile.open(file.path)
+    make(again)
+    assert again.length("/d") == left
+    again.append("/d", left, [points_of(left, 9)])
+    again.close()
+    with h5py.File(file.path) as reader:
+        np.testing.assert_array_equal(reader["d"], points_of(0, 9))
+
+
+@pytest.mark.parametrize("gap", [1, 3, 5, 12])
+def test_a_gap_reads_as_fill(file, gap):
+    make(file, fill=7)
+    file.append("/d", 0, [points_of(0, 2)])
+    file.append("/d", 2 + gap, [points_of(2 + gap, 4 + gap)])
+    file.close()
+    expected = points_of(0, 4 + gap)
+    expected[2 : 2 + gap] = 7
+    with h5py.File(file.path) as reader:
+        np.testing.assert_array_equal(reader["d"], expected)
+
+
+def test_much_data_between_commits_takes_little_memory(file):
+    make(file, "u4", (1024,), (64, 1024))
+    block = points_of(0, 64, (1024,))
+    for start in range(0, 64 * 40, 64):
+        file.append("/d", start, [block])
+        assert file.buffered_bytes <= 8 << 20
+    file.close()
+    with h5py.File(file.path) as reader:
+        np.testing.assert_array_equal(reader["d"][64 * 39 :], block)
+
+
+@given(
+    arrays(st.sampled_from(["u1", "u2", "f4", "c16"]), st.integers(1, 200)),
+    st.booleans(),
+    st.integers(1, 9),
+)
+def test_deflate_is_what_the_filters_of_hdf5_define(block, shuffle, level):
+    data = zlib.decompress(deflate.deflated(block, shuffle=shuffle, level=level))
+    planes = np.frombuffer(data, "u1")
+    if shuffle:
+        planes = planes.reshape(block.dtype.itemsize, -1).T
+    assert planes.tobytes() == block.tobytes()
+
+
+def test_zlib_takes_the_place_of_a_missing_isa_l(monkeypatch):
+    monkeypatch.setattr(deflate, "compress", zlib.compress)
+    monkeypatch.setattr(deflate, "_LEVEL", None)
+    block = np.zeros(1000, "u4")
+    data = deflate.deflated(block, shuffle=True, level=9)
+    assert zlib.decompress(data) == block.tobytes()
+    assert len(data) < 100
