@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 from h5grove.content import DatasetContent, get_content_from_file
 from silx.io.nxdata.parse import get_default
@@ -15,7 +16,7 @@ from silx.io.utils import open as silx_open
 from tests.support_waiting import wait_for
 
 from nexus_writer_service.hdf5.tree_text import tree_lines
-from nexus_writer_service.testing.simulation import designs
+from nexus_writer_service.testing.simulation import Camera, designs
 
 pytestmark = pytest.mark.integration
 
@@ -179,6 +180,42 @@ def test_a_scan_that_does_not_end_is_suspended_and_named(redis_url, session, tmp
         assert writer["status"][()] == b"FAILED"
         assert b"stopped during the scan" in writer["description"][()]
     assert points_seen(scan.record) == 4
+
+
+def test_every_option_is_accepted_and_does_what_it_says(redis_url, session, tmp_path):
+    session.data_writer = "nexus"
+    log, out, err = (tmp_path / name for name in ("all.log", "out.log", "err.log"))
+    process, _ = _start(
+        redis_url,
+        tmp_path,
+        *("--keepshape", "--multivalue_positioners", "--enable_external_nonhdf5"),
+        *("--disable_external_hdf5", "--copy_non_external", "--stackmca", "--noconfig"),
+        *("--resource_profiling", "CPU30", "--patch", "slowdisk", "--log", "INFO"),
+        *("--logfile", str(log), "--logfileout", str(out), "--logfileerr", str(err)),
+        *("--filesize", "1", "--filebackups", "2", "--nologstdout"),
+        *("--redirectstdout", "--redirectstderr"),
+        *("--data_writer", "nexus", "--redis_url", redis_url, "--root", str(tmp_path)),
+        *("--grace", "1"),
+    )
+    mesh = session.amesh()
+    camera = session.camera(3, Camera(shape=(4, 6), frames_per_file=2))
+    for record in (mesh, camera):
+        wait_for(lambda path=record: status_seen(path) == "SUCCEEDED", what="success")
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, output
+    assert "INFO" not in output
+    with h5py.File(mesh.path, "r") as file:
+        entry = file[mesh.entries[0]]
+        assert entry["instrument/diode1/data"].shape == (4, 6)  # keepshape; noconfig: no signal
+        assert "name" not in entry["instrument"]
+        (image,) = [one for one in camera.channels.values() if one.files]
+        assert not file[f"/{camera.entries[0]}/instrument/image/data"].is_virtual
+        copied = file[f"/{camera.entries[0]}/instrument/image/data"][()]
+    np.testing.assert_array_equal(copied, image.values())
+    assert "CPU profile of scan" in log.read_text()
+    assert "nothing to stack" in err.read_text()
+    assert "the writer has ended" in out.read_text()
 
 
 def test_the_command_says_what_is_missing_when_it_cannot_find_redis(tmp_path):

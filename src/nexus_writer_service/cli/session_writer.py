@@ -125,8 +125,8 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
 ) -> None:
     """Save the scans of one BLISS session as NeXus files, in a plain process.
 
-    BLISS does not know of it: use SCAN_SAVING.writer = "external" in the session. In production use
-    the Tango device.
+    BLISS does not know of it: use SCAN_SAVING.writer = "external" in the session. Ends in order on
+    SIGTERM and Ctrl-C.
     """
     set_up(
         LogOptions(
