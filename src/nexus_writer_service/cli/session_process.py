@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 EVERY_WRITER = "any"
 """As a ``data_writer`` name: scans are saved whichever writer BLISS has selected."""
 
+_NO_WRITER = "null"
+
 
 @dataclass(frozen=True, slots=True)
 class ProcessOptions:
@@ -45,10 +47,15 @@ class ProcessOptions:
 
 
 def acceptor(names: tuple[str, ...]) -> Callable[[ScanDescription], bool]:
-    """Which scans to save: those whose ``data_writer`` has one of the names."""
+    """Which scans to save: those whose ``data_writer`` has one of the names.
+
+    Scans of the ``null`` writer are never saved: BLISS 2 names no file for them.
+    """
 
     def accepts(scan: ScanDescription) -> bool:
-        return scan.save and (EVERY_WRITER in names or scan.data_writer in names)
+        if not scan.save or scan.data_writer == _NO_WRITER:
+            return False
+        return EVERY_WRITER in names or scan.data_writer in names
 
     return accepts
 
