@@ -415,3 +415,58 @@ except OSError as error:
 def test_no_room_for_a_new_file_is_told(path):
     assert run_python(_FULL_FROM_THE_START, path).stdout.split() == ["DiskSpaceError"]
     NexusFile.open(path).close()
+
+
+_CLAIM = """
+import sys
+from nexus_writer_service.errors import FileLockedError
+from nexus_writer_service.hdf5.file import NexusFile
+try:
+    file = NexusFile.open(sys.argv[1])
+except FileLockedError as error:
+    print(error)
+else:
+    print("claimed", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_writer_is_refused_while_readers_are_not(tmp_path):
+    path = str(tmp_path / "file.h5")
+    file = NexusFile.open(path)
+    assert "another NeXus writer is writing it" in run_python(_CLAIM, path).stdout
+    assert run_python("import sys, h5py; h5py.File(sys.argv[1])", path).returncode == 0
+    file.close()
+    assert run_python(_CLAIM, path).stdout == "claimed\n"
+
+
+def test_of_many_writers_that_start_at_once_one_gets_the_file(tmp_path):
+    path = str(tmp_path / "file.h5")
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", _CLAIM, path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(6)
+    ]
+    said = [writer.stdout.readline() for writer in writers if writer.stdout]
+    assert said.count("claimed\n") == 1
+    for writer in writers:
+        writer.communicate()
+
+
+def test_a_claim_ends_with_its_process(tmp_path):
+    path = str(tmp_path / "file.h5")
+    writer = subprocess.Popen(
+        [sys.executable, "-c", _CLAIM, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "claimed\n"
+    writer.kill()
+    writer.communicate()
+    NexusFile.open(path).close()

@@ -182,6 +182,28 @@ def test_a_scan_that_does_not_end_is_suspended_and_named(redis_url, session, tmp
     assert points_seen(scan.record) == 4
 
 
+def test_of_two_writers_of_a_session_one_saves_and_the_other_says_why_not(
+    writer_process, redis_url, session, tmp_path
+):
+    (tmp_path / "second").mkdir()
+    second, _ = _start(redis_url, tmp_path / "second")
+    with session.open(lambda setting: designs.loopscan(setting, 10)) as scan:
+        scan.prepare()
+        scan.start()
+        scan.publish(4)
+        wait_for(lambda: points_seen(scan.record) == 4, what="4 visible points")
+        scan.publish()
+        scan.stop()
+        scan.close()
+    wait_for(lambda: status_seen(scan.record) == "SUCCEEDED", what="success")
+    assert points_seen(scan.record) == 10
+    writer_process.send_signal(signal.SIGTERM)
+    second.send_signal(signal.SIGTERM)
+    output = second.communicate(timeout=30)[0] + writer_process.communicate(timeout=30)[0]
+    assert output.count("another NeXus writer is writing it") >= 1
+    assert output.count("complete: ") == 1
+
+
 def test_every_option_is_accepted_and_does_what_it_says(redis_url, session, tmp_path):
     session.data_writer = "nexus"
     log, out, err = (tmp_path / name for name in ("all.log", "out.log", "err.log"))
@@ -199,8 +221,7 @@ def test_every_option_is_accepted_and_does_what_it_says(redis_url, session, tmp_
     )
     mesh = session.amesh()
     camera = session.camera(3, Camera(shape=(4, 6), frames_per_file=2))
-    for record in (mesh, camera):
-        wait_for(lambda path=record: status_seen(path) == "SUCCEEDED", what="success")
+    wait_for(lambda: status_seen(mesh) == status_seen(camera) == "SUCCEEDED", what="success")
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 0, output

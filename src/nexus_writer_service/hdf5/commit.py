@@ -5,8 +5,9 @@ it afterwards. A kill during the flush can still damage the file; a driver that 
 replaces this module and nothing else.
 
 HDF5's own locking is off, because its exclusive lock would refuse every plain reader. Instead the
-writer holds a shared lock: readers with default locking open freely, and HDF5 itself refuses to
-open the file for writing in another process.
+writer holds two locks. A shared one of the kind that HDF5 takes: readers with default locking open
+freely, and HDF5 itself refuses to open the file for writing in another process. And a claim, which
+no reader knows of: the second writer of ours is refused.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import errno
 import fcntl
 import os
 import re
+import struct
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -25,6 +27,10 @@ from nexus_writer_service.hdf5.failures import FAILURES, file_error
 
 _MARGIN: Final = 8 << 20
 """Bytes that a commit may need beside the points: indexes, headers, chunks that are not full."""
+_CLAIMED: Final = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 1 << 62, 1, 0)
+"""A struct flock [fcntl(2)]: one byte far beyond the end of any file, for writing."""
+_ONE_KIND_OF_LOCK: Final = ("nfs", "nfs4")
+"""File systems where a claim would be refused while a reader is in the file."""
 _NO_LOCKS: Final = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 """File systems without locks: go on without."""
 
@@ -55,6 +61,7 @@ class CommittedFile:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             _lock_shared(lock, path)
+            _claim(lock, path)
             # An empty file is one whose writer died before its first commit: nothing to lose.
             mode = "r+" if os.fstat(lock).st_size else "w"
             file = h5py.File(path, mode, locking=False)
@@ -156,6 +163,34 @@ def _lock_shared(descriptor: int, path: str) -> None:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
+
+
+def _claim(descriptor: int, path: str) -> None:
+    """Be the only one of our writers; the kernel lets go of the claim when the process dies."""
+    if _file_system(descriptor) in _ONE_KIND_OF_LOCK:
+        return
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _CLAIMED)
+    except BlockingIOError as error:
+        raise FileLockedError(
+            f"cannot open {path}: another NeXus writer is writing it; only one writer can serve a "
+            "session, so stop the other one"
+        ) from error
+    except OSError as error:
+        if error.errno not in {*_NO_LOCKS, errno.EINVAL}:
+            raise
+
+
+def _file_system(descriptor: int) -> str:
+    """Type of the file system that holds an open file; empty where it cannot be told."""
+    device = os.fstat(descriptor).st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+            mount, _, what = line.partition(" - ")
+            if mount.split()[2] == wanted:
+                return what.split()[0]
+    return ""
 
 
 def _holder(descriptor: int) -> str:
