@@ -21,7 +21,7 @@ from nexus_writer_service.testing.simulation import (
 pytestmark = pytest.mark.integration
 
 
-def complete(writer, record):
+def check_complete(writer, record):
     status = writer.over(record)
     assert status.verdict.outcome is Outcome.COMPLETE, status.verdict.summary
     assert status.state is ScanState.OFF
@@ -37,7 +37,7 @@ def test_every_kind_of_scan_is_complete(writer, session, style):
     for record in records:
         writer.over(record)
     for record in records:
-        complete(writer, record)
+        check_complete(writer, record)
 
 
 def test_one_hundred_short_scans_back_to_back_are_all_complete(writer, session):
@@ -47,7 +47,7 @@ def test_one_hundred_short_scans_back_to_back_are_all_complete(writer, session):
         # HDF5 does not open a file for writing that is open for reading in the same process.
         writer.over(record)
     for record in records:
-        complete(writer, record)
+        check_complete(writer, record)
 
 
 def test_parallel_scans_share_a_file(writer, session):
@@ -64,18 +64,18 @@ def test_parallel_scans_share_a_file(writer, session):
     for record in records:
         writer.over(record)
     for record in records:
-        complete(writer, record)
+        check_complete(writer, record)
 
 
 def test_a_scan_of_five_hundred_channels_is_complete(writer, session):
     session.publisher = "pipeline"
     counters = tuple(f"many:counter{number}" for number in range(500))
-    complete(writer, session.loopscan(20, counters=counters))
+    check_complete(writer, session.loopscan(20, counters=counters))
 
 
 def test_images_are_mapped_and_read_through_the_master_file(writer, session):
     record = session.camera(7, Camera(shape=(16, 24), frames_per_file=3))
-    complete(writer, record)
+    check_complete(writer, record)
     (channel,) = [one for one in record.channels.values() if one.files]
     with opened(record) as file:
         dataset = file[channel.dataset]
@@ -98,14 +98,14 @@ def test_a_mesh_is_stored_flat_and_with_keepshape_as_a_grid(redis_url, session):
 
 def test_an_aborted_scan_is_complete_in_what_it_published(writer, session):
     record = session.ascan("robx", 0, 1, 40, abort_after=9)
-    complete(writer, record)
+    check_complete(writer, record)
     with opened(record) as file:
         assert file[record.entries[0]]["end_reason"][()] == b"USER_ABORT"
 
 
 def test_a_scan_that_fails_before_it_starts_has_an_entry_that_says_so(writer, session):
     record = session.failing_in_prepare()
-    complete(writer, record)
+    check_complete(writer, record)
     with opened(record) as file:
         assert file[record.entries[0]]["end_reason"][()] == b"FAILURE"
 
@@ -124,13 +124,13 @@ def test_scans_that_are_not_to_be_saved_are_seen_and_not_saved(writer, session):
 def test_any_serves_scans_of_every_data_writer(redis_url, session):
     session.data_writer = "nexus"
     with running_writer(redis_url, ProcessOptions(session.name, data_writers=("any",))) as writer:
-        complete(writer, session.loopscan(3))
+        check_complete(writer, session.loopscan(3))
 
 
 def test_only_the_scans_of_the_session_are_seen(writer, session, redis_url, tmp_path):
     with SimulatedSession(redis_url, "other_session", data_root=tmp_path) as other:
         foreign = other.loopscan(3)
-    complete(writer, session.loopscan(3))
+    check_complete(writer, session.loopscan(3))
     assert writer.status(foreign) is None
 
 

@@ -223,6 +223,16 @@ def test_a_commit_that_fails_is_tried_again_until_it_succeeds(bench):
     assert any("no room" in text for text in bench.status.warnings)
 
 
+def test_a_commit_that_fails_during_the_scan_is_a_fault_until_one_succeeds(bench):
+    bench.prepare()
+    bench.writer.committed(DiskSpaceError("no room"))
+    bench.writer.tick()
+    assert bench.status.fault == "no room"
+    bench.settle()
+    assert bench.status.fault is None
+    assert bench.state() is ScanState.ON
+
+
 def test_a_commit_that_never_succeeds_fails_the_scan(bench):
     bench.prepare()
     bench.end()

@@ -75,6 +75,7 @@ class ScanWriter:
         self._channels: dict[ChannelName, ChannelWriter] = {}
         self._troubles = Troubles(scan.name)
         self._failure: str | None = None
+        self._uncommitted: str | None = None
         self._verdict: Verdict | None = None
         self._deadline = 0.0
         self._disk_due = 0.0
@@ -137,8 +138,8 @@ class ScanWriter:
 
     def committed(self, error: FileError | None) -> None:
         """Learn how the newest commit of the file went."""
+        self._uncommitted = None if error is None else str(error)
         if error is not None:
-            self._troubles.fault = str(error)
             self._troubles.warn(f"not committed yet: {error}")
         if self._stage is not _Stage.AWAITING_COMMIT:
             return
@@ -390,7 +391,7 @@ class ScanWriter:
             self.status,
             file=self._plan.file if self._plan else self.scan.path,
             entries=self._plan.entries if self._plan else (),
-            fault=self._troubles.fault,
+            fault=self._troubles.fault or self._uncommitted,
             fewest_points=min(written, default=0),
             most_points=max(written, default=0),
             nbytes=sum(channel.nbytes for channel in self._channels.values()),
