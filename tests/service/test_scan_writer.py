@@ -36,7 +36,9 @@ ROBX, DIODE, IMAGE = ChannelName("axis:robx"), ChannelName("card:diode"), Channe
 class Bench:
     """A scan writer, what it shares with others, and a clock that is moved by hand."""
 
-    def __init__(self, tmp_path, *detectors, free=10_000 * MEGABYTE, **more) -> None:
+    def __init__(
+        self, tmp_path, *detectors, free=10_000 * MEGABYTE, profiling="OFF", **more
+    ) -> None:
         self.clock = FakeClock()
         self.files = FilePool()
         self.disk = DiskWatch(ask=lambda _directory: free)
@@ -46,7 +48,7 @@ class Bench:
             clock=self.clock,
             disk=self.disk,
             layout=lambda scan: plan(scan, EsrfOptions()),
-            profiler=Profiler("CPU30"),
+            profiler=Profiler(profiling),
             version="1.2.3",
         )
         options = {"path": str(tmp_path / "data.h5"), "session": "test_session", **more}
@@ -320,7 +322,9 @@ def test_a_scan_for_somebody_else_is_only_watched(bench):
     assert not bench.path.exists()
 
 
-def test_a_profile_of_the_scan_is_logged(bench, caplog):
+def test_a_profile_of_the_scan_is_logged(tmp_path, caplog):
+    bench = Bench(tmp_path, profiling="CPU30")
     with caplog.at_level("INFO"):
         bench.whole_scan()
+    bench.disk.stop()
     assert "profile of scan 7_ascan" in caplog.text

@@ -244,9 +244,7 @@ class ScanWriter:
         channel = self._channels.get(name)
         if channel is None or channel.lost or self._stage is not _Stage.WRITING:
             return None
-        if not channel.begun and not self._begin(channel):
-            return None
-        return channel
+        return channel if channel.begun or self._begin(channel) else None
 
     def _begin(self, channel: ChannelWriter) -> bool:
         """Make the dataset of a channel and all that appears with its first point."""
