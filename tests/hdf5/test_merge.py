@@ -214,14 +214,20 @@ def test_a_value_never_goes_through_a_virtual_dataset_or_a_link(path):
 def test_links_take_the_place_of_what_has_their_name(path):
     write(
         path,
-        root(a=Dataset(1), b=SoftLink("a"), c=ExternalLink("x.h5", "/x"), d=Group({"e": stream()})),
-        root(a=SoftLink("b"), b=ExternalLink("y.h5", "/y"), c=SoftLink("/z"), d=SoftLink("a")),
+        root(a=Dataset(1), b=SoftLink("a"), c=ExternalLink("x.h5", "/x")),
+        root(a=SoftLink("b"), b=ExternalLink("y.h5", "/y"), c=SoftLink("/z")),
     )
     with h5py.File(path) as file:
         assert file.get("a", getlink=True).path == "b"
         assert file.get("b", getlink=True).filename == "y.h5"
         assert file.get("c", getlink=True).path == "/z"
-        assert file.get("d", getlink=True).path == "a"
+
+
+def test_a_link_never_takes_the_place_of_a_group(path):
+    problems = write(path, root(a=Group({"b": Dataset(1)})), root(a=ExternalLink("x.h5", "/x")))
+    assert any("is a group" in text for text in problems)
+    with h5py.File(path) as file:
+        assert file["a/b"][()] == 1
 
 
 def test_names_and_targets_may_be_any_text(path):

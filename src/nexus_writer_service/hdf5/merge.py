@@ -198,6 +198,8 @@ class Merge:
         key, properties = link_name(name)
         if not here.links.exists(key):
             _create_link(here, key, node, properties)
+        elif kind_of(here, name) is Kind.GROUP:
+            raise RefusedError(f"{path} is a group, which a link never takes the place of")
         elif _target(here, key) != _wanted_target(node):
             self._growing.forget(path)
             here.unlink(key)

@@ -6,7 +6,7 @@ channel, end) and many scans share a file:
 - a group that exists is entered; its NX_class must not differ,
 - attributes are set, others stay,
 - a dataset that exists gets the new value,
-- a link takes the place of whatever has its name,
+- a link takes the place of a dataset or another link, never of a group,
 - a stream dataset or image stack that exists stays as it is.
 """
 
