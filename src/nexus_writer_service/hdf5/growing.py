@@ -129,20 +129,19 @@ class GrowingDatasets:
         return ReferenceStack(place, node, dataset, stream)
 
     def forget(self, path: str) -> None:
-        """Something else takes the place of ``path``: what grew at or below it is gone."""
-        for one in self._at_or_below(path):
-            self._active.pop(one, None)
-            self.nbytes -= self._by_path.pop(one).nbytes
+        """Something else takes the place of the dataset at ``path``, if there is one."""
+        growing = self._by_path.pop(path, None)
+        if growing is not None:
+            self._active.pop(path, None)
+            self.nbytes -= growing.nbytes
 
     def settle(self, path: str) -> None:
         """Nothing more will come at or below ``path``: the next commit writes all and lets go."""
-        for one in self._at_or_below(path):
-            growing = self._active[one] = self._by_path[one]
-            growing.settled = True
-
-    def _at_or_below(self, path: str) -> list[str]:
         below = path.rstrip("/") + "/"
-        return [one for one in self._by_path if one == path or one.startswith(below)]
+        for one, growing in self._by_path.items():
+            if one == path or one.startswith(below):
+                self._active[one] = growing
+                growing.settled = True
 
     # --------------------------------------------------------------------------------- growing
 

@@ -76,6 +76,8 @@ class ScanWriter:
         self._troubles = Troubles(scan.name)
         self._failure: str | None = None
         self._uncommitted: str | None = None
+        self._plots_due = False
+        """Channels have begun since the plots were last merged."""
         self._verdict: Verdict | None = None
         self._deadline = 0.0
         self._disk_due = 0.0
@@ -136,6 +138,12 @@ class ScanWriter:
         if self._stage in (_Stage.WRITING, _Stage.AWAITING_FILES):
             self._report()
 
+    def before_commit(self) -> None:
+        """Complete what the next commit is to show."""
+        if self._plots_due and self._stage is _Stage.WRITING:
+            self._plots_due = False
+            self._merge_plots(final=False)
+
     def committed(self, error: FileError | None) -> None:
         """Learn how the newest commit of the file went."""
         self._uncommitted = None if error is None else str(error)
@@ -163,8 +171,6 @@ class ScanWriter:
         _log.error("scan %s: unforeseen error", self.scan.name, exc_info=error)
         self._failure = self._failure or f"unforeseen error, please report it: {error!r}"
         self._conclude()
-
-    # ----------------------------------------------------------------------------- prepare
 
     def _prepare(self, scan: ScanDescription) -> None:
         self.scan = scan
@@ -201,8 +207,6 @@ class ScanWriter:
         for name, why in scan.unusable.items():
             self._channels[name] = ChannelWriter(name, Content.NUMBERS, None)
             self._give_up(self._channels[name], why)
-
-    # ------------------------------------------------------------------------------- points
 
     def _add_points(self, event: Points) -> None:
         channel = self._ready(event.channel)
@@ -256,8 +260,7 @@ class ScanWriter:
             self._give_up(channel, "; ".join(problems) or "its dataset could not be made")
             return False
         self._troubles.complain(problems)
-        channel.begun = True
-        self._merge_plots(final=False)
+        channel.begun = self._plots_due = True
         return True
 
     def _lose(self, event: Lost) -> None:
@@ -348,8 +351,6 @@ class ScanWriter:
         except FileError as error:
             _log.error("scan %s: closing its file failed: %s", self.scan.name, error)
 
-    # ------------------------------------------------------------------------------- merges
-
     def _merge(self, trees: Trees) -> None:
         if self._scan_file is not None:
             self._troubles.complain(self._scan_file.merge(trees, warn=self._troubles.warn))
@@ -363,8 +364,6 @@ class ScanWriter:
             if channel.begun and channel.place is not None
         }
         self._merge(self._plan.plots(lengths, final=final))
-
-    # ------------------------------------------------------------------------------- status
 
     def _look_at_disk(self) -> None:
         if self._plan is None:

@@ -147,6 +147,8 @@ class Scribe:
         return isinstance(item, Prepared | Ended | Vanished)
 
     def _commit(self) -> None:
+        for writer in list(self._writers.values()):
+            self._guarded(writer, writer.before_commit)
         errors = self._around.files.commit()
         for writer in list(self._writers.values()):
             if not writer.over:

@@ -52,6 +52,11 @@ class EsrfPlan:
                 f"{DEFAULT_COMPRESSION} is used; choose one of {', '.join(COMPRESSIONS)}"
             )
         self._warnings = tuple(dict.fromkeys(warnings))
+        self._places = {
+            name: Place(self._file, f"/{entry.name}/{slot.path}", copied=self._copied(name))
+            for entry in self._entries
+            for name, slot in entry.by_channel.items()
+        }
 
     @property
     def file(self) -> str:
@@ -71,11 +76,7 @@ class EsrfPlan:
     @property
     def places(self) -> Mapping[ChannelName, Place]:
         """Where each channel goes; channels of scans and of unsaved images go nowhere."""
-        return {
-            name: Place(self._file, f"/{entry.name}/{slot.path}", copied=self._copied(name))
-            for entry in self._entries
-            for name, slot in entry.by_channel.items()
-        }
+        return self._places
 
     def _copied(self, name: ChannelName) -> bool:
         files = self._scan.channels[name].images
