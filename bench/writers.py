@@ -47,7 +47,7 @@ def our_writer() -> Writer:
     program = Path(sys.executable).with_name("NexusSessionWriter")
 
     def command(url: str, folder: Path) -> list[str]:
-        options = ["--data_writer", "any", "--redis_url", url]
+        options = ["--data_writer", "any", "--redis_url", url, "--nohistory"]
         return [str(program), SESSION, *options, "--start_semaphore_file", str(folder / "on")]
 
     return Writer(

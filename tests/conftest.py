@@ -19,6 +19,15 @@ def nexus_files_conform(request: pytest.FixtureRequest) -> Iterator[None]:
     yield from check_files_of(request)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where programs keep their state during the tests: never in the home directory."""
+    home = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(home))
+        yield home
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """A server with the modules that scans need, for the whole run of the tests."""

@@ -16,6 +16,8 @@ from silx.io.utils import open as silx_open
 from tests.support_waiting import wait_for
 
 from nexus_writer_service.hdf5.tree_text import tree_lines
+from nexus_writer_service.model.verdict import Outcome
+from nexus_writer_service.service.history import History
 from nexus_writer_service.testing.simulation import Camera, designs
 
 pytestmark = pytest.mark.integration
@@ -217,7 +219,7 @@ def test_every_option_is_accepted_and_does_what_it_says(redis_url, session, tmp_
         *("--filesize", "1", "--filebackups", "2", "--nologstdout"),
         *("--redirectstdout", "--redirectstderr"),
         *("--data_writer", "nexus", "--redis_url", redis_url, "--root", str(tmp_path)),
-        *("--grace", "1"),
+        *("--grace", "1", "--history", str(tmp_path / "history.sqlite")),
     )
     mesh = session.amesh()
     camera = session.camera(3, Camera(shape=(4, 6), frames_per_file=2))
@@ -234,6 +236,8 @@ def test_every_option_is_accepted_and_does_what_it_says(redis_url, session, tmp_
         assert not file[f"/{camera.entries[0]}/instrument/image/data"].is_virtual
         copied = file[f"/{camera.entries[0]}/instrument/image/data"][()]
     np.testing.assert_array_equal(copied, image.values())
+    kept = {scan.key: scan.verdict.outcome for scan in History(tmp_path / "history.sqlite").scans()}
+    assert kept == {mesh.key: Outcome.COMPLETE, camera.key: Outcome.COMPLETE}
     assert "CPU profile of scan" in log.read_text()
     assert "nothing to stack" in err.read_text()
     assert "the writer has ended" in out.read_text()

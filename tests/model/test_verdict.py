@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_writer_service.model.description import ChannelName
-from nexus_writer_service.model.verdict import ChannelTally, Outcome, judge
+from nexus_writer_service.model.verdict import ChannelTally, Outcome, Verdict, judge
 
 
 def tally(published, written, problems=(), missing=()):
@@ -71,3 +71,12 @@ def test_complete_means_exactly_that_nothing_is_missing(channels, problems):
 def test_the_json_tells_each_channel(channels):
     document = json.loads(judge(channels).as_json())
     assert set(document["channels"]) == {one.channel for one in channels}
+
+
+def test_a_verdict_comes_back_from_its_json():
+    tallies = [
+        ChannelTally(ChannelName("axis:robx"), 11, 10, ("it ended",)),
+        ChannelTally(ChannelName("cam:image"), None, 3, (), ("/data/cam_0001.h5",)),
+    ]
+    verdict = judge(tallies, failure="no room", problems=["no plot"], warnings=["little room"])
+    assert Verdict.from_json(verdict.as_json()) == verdict

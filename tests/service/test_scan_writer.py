@@ -27,7 +27,7 @@ from nexus_writer_service.service.disk_space import MEGABYTE, DiskWatch
 from nexus_writer_service.service.files import FilePool
 from nexus_writer_service.service.profiling import Profiler
 from nexus_writer_service.service.scan_writer import COMMIT_PATIENCE, FILES_PATIENCE, ScanWriter
-from nexus_writer_service.service.status import StatusBoard
+from nexus_writer_service.service.status import ScanStatus, StatusBoard
 from nexus_writer_service.service.surroundings import Surroundings
 
 ROBX, DIODE, IMAGE = ChannelName("axis:robx"), ChannelName("card:diode"), ChannelName("cam:image")
@@ -40,6 +40,7 @@ class Bench:
         self, tmp_path, *detectors, free=10_000 * MEGABYTE, profiling="OFF", **more
     ) -> None:
         self.clock = FakeClock()
+        self.recorded: list[ScanStatus] = []
         self.files = FilePool()
         self.disk = DiskWatch(ask=lambda _directory: free)
         self.around = Surroundings(
@@ -50,6 +51,7 @@ class Bench:
             layout=lambda scan: plan(scan, EsrfOptions()),
             profiler=Profiler(profiling),
             version="1.2.3",
+            record=self.recorded.append,
         )
         options = {"path": str(tmp_path / "data.h5"), "session": "test_session", **more}
         self.scan = line_scan(*(detectors or (channel("card:diode"),)), **options)
@@ -328,3 +330,27 @@ def test_a_profile_of_the_scan_is_logged(tmp_path, caplog):
         bench.whole_scan()
     bench.disk.stop()
     assert "profile of scan 7_ascan" in caplog.text
+
+
+def test_a_scan_is_recorded_once_with_its_verdict_when_it_is_over(bench):
+    bench.whole_scan()
+    assert bench.recorded == [bench.status]
+    assert bench.status.verdict.outcome is Outcome.COMPLETE
+
+
+def test_a_scan_that_was_refused_is_recorded_when_it_ends(tmp_path):
+    bench = Bench(tmp_path, free=1)
+    bench.prepare()
+    assert bench.recorded == []
+    bench.end()
+    (recorded,) = bench.recorded
+    assert recorded.verdict is not None
+    assert recorded.verdict.outcome is Outcome.FAILED
+    bench.disk.stop()
+
+
+def test_a_scan_that_is_not_for_this_writer_is_not_recorded(bench):
+    bench.writer = ScanWriter(bench.scan, bench.around, wanted=False)
+    bench.whole_scan()
+    assert bench.writer.over
+    assert bench.recorded == []

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from nexus_writer_service.cli.history import history
 from nexus_writer_service.errors import WriterError
 from nexus_writer_service.hdf5.tree_text import tree_lines
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
+app.command()(history)
 
 
 @app.callback()

@@ -17,11 +17,12 @@ from nexus_writer_service.model.states import SessionState
 from nexus_writer_service.service.clock import SystemClock
 from nexus_writer_service.service.disk_space import DiskWatch
 from nexus_writer_service.service.files import FilePool
+from nexus_writer_service.service.history import History
 from nexus_writer_service.service.profiling import Profiler
 from nexus_writer_service.service.scribe import Scribe
 from nexus_writer_service.service.session_writer import SessionWriter, Source
 from nexus_writer_service.service.status import StatusBoard
-from nexus_writer_service.service.surroundings import Surroundings
+from nexus_writer_service.service.surroundings import Surroundings, unrecorded
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ class ProcessOptions:
     """Seconds that scans have to end after the first signal."""
     semaphore: Path | None = None
     """A file that exists while the process listens."""
+    history: Path | None = None
+    """The file that keeps the verdicts; None: nothing does."""
 
 
 def acceptor(names: tuple[str, ...]) -> Callable[[ScanDescription], bool]:
@@ -75,6 +78,7 @@ class SessionProcess:
         self._options = options
         self._disk = disk
         self._clock = SystemClock()
+        self._history = History(options.history) if options.history else None
         self.board = StatusBoard()
         """The states of all scans."""
         around = Surroundings(
@@ -85,6 +89,7 @@ class SessionProcess:
             layout=lambda scan: plan(scan, options.layout),
             profiler=Profiler(options.profiling),
             version=version("nexus_writer_service"),
+            record=self._history.record if self._history else unrecorded,
         )
         self.scribe = Scribe(around)
         """Writes."""
@@ -137,6 +142,8 @@ class SessionProcess:
         self._remove_semaphore()
         suspended = self.session.running()
         self.scribe.stop()
+        if self._history is not None:
+            self._history.close()
         self._disk.stop()
         lines = []
         for key in running:

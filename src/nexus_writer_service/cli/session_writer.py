@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nexus_writer_service.cli.history import default_history
 from nexus_writer_service.cli.logs import LogOptions, set_up
 from nexus_writer_service.cli.session_process import EVERY_WRITER, ProcessOptions, SessionProcess
 from nexus_writer_service.errors import SettingsError
@@ -122,6 +123,16 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
     grace: Annotated[
         float, _option("--grace", "Seconds that scans have to end after SIGTERM.", _OURS)
     ] = 5.0,
+    history: Annotated[
+        Path | None,
+        _option(
+            "--history",
+            "Keeps every verdict. Default: nexus_writer_service/history.sqlite in XDG_STATE_HOME "
+            "(~/.local/state).",
+            _OURS,
+        ),
+    ] = None,
+    nohistory: Annotated[bool, _option("--nohistory", "Keep no verdicts.", _OURS)] = False,
 ) -> None:
     """Save the scans of one BLISS session as NeXus files, in a plain process.
 
@@ -158,6 +169,7 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
         profiling=resource_profiling.value,
         grace=grace,
         semaphore=start_semaphore_file,
+        history=None if nohistory else history or _default_history(),
     )
     disk = DiskWatch(
         int(required_disk_space * MEGABYTE),
@@ -169,6 +181,14 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
         return BlissSource(redis_data_url or redis_url(os.environ), session)
 
     raise typer.Exit(SessionProcess(options, connect, disk).run())
+
+
+def _default_history() -> Path | None:
+    try:
+        return default_history(os.environ)
+    except SettingsError as error:
+        _log.warning("verdicts are in the files and the log only: %s", error)
+        return None
 
 
 def _slow_free_bytes(directory: str) -> int:

@@ -75,6 +75,32 @@ class Verdict:
         }
         return json.dumps(document, ensure_ascii=False)
 
+    @classmethod
+    def from_json(cls, text: str) -> "Verdict":
+        """The verdict that ``as_json`` gave; its channels are in the order of their names.
+
+        Raises:
+            ValueError: this is no JSON text, or an outcome that this version does not know.
+            LookupError: a part is missing.
+        """
+        document = json.loads(text)
+        return cls(
+            Outcome(document["outcome"]),
+            tuple(document["reasons"]),
+            tuple(document["warnings"]),
+            tuple(_tally(name, tally) for name, tally in document["channels"].items()),
+        )
+
+
+def _tally(name: str, document: dict[str, Any]) -> ChannelTally:
+    return ChannelTally(
+        ChannelName(name),
+        document["published"],
+        document["written"],
+        tuple(document.get("problems", ())),
+        tuple(document.get("files_missing", ())),
+    )
+
 
 def _tally_document(tally: ChannelTally) -> dict[str, Any]:
     document: dict[str, Any] = {"published": tally.published, "written": tally.written}

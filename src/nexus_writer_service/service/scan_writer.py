@@ -337,10 +337,8 @@ class ScanWriter:
         where = " ".join(self.status.urls) or self.scan.path
         level = logging.INFO if complete else logging.WARNING
         _log.log(level, "scan %s: %s (%s)", self.scan.name, self._verdict.summary, where)
-        if self.status.state.final:
-            self._report()
-        else:
-            self._transit(ScanState.OFF if complete else ScanState.FAULT, self._verdict.summary)
+        self._transit(ScanState.OFF if complete else ScanState.FAULT, self._verdict.summary)
+        self._around.record(self.status)
 
     def _let_go(self) -> None:
         scan_file, self._scan_file = self._scan_file, None
@@ -375,10 +373,9 @@ class ScanWriter:
             self._troubles.warn(str(error))
 
     def _transit(self, state: ScanState, reason: str) -> None:
-        if state not in SCAN_TRANSITIONS[self.status.state]:
-            return
-        ended = self._around.clock.now() if state.final else None
-        self.status = replace(self.status, state=state, reason=reason, ended=ended)
+        if state in SCAN_TRANSITIONS[self.status.state]:
+            ended = self._around.clock.now() if state.final else None
+            self.status = replace(self.status, state=state, reason=reason, ended=ended)
         self._report()
 
     def _report(self) -> None:

@@ -9,7 +9,11 @@ from nexus_writer_service.service.clock import Clock
 from nexus_writer_service.service.disk_space import DiskWatch
 from nexus_writer_service.service.files import FilePool
 from nexus_writer_service.service.profiling import Profiler
-from nexus_writer_service.service.status import StatusBoard
+from nexus_writer_service.service.status import ScanStatus, StatusBoard
+
+
+def unrecorded(_status: ScanStatus) -> None:
+    """Record nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +28,5 @@ class Surroundings:
     profiler: Profiler
     version: str
     """Of this package, for the files."""
+    record: Callable[[ScanStatus], None] = unrecorded
+    """Told of each scan that was to be saved when it is over; may neither wait nor fail."""

@@ -107,6 +107,7 @@ def _writer(url: str, log: Path, semaphore: Path) -> Iterator[None]:
         "--required_disk_space=0",
         "--recommended_disk_space=0",
         f"--start_semaphore_file={semaphore}",
+        "--nohistory",
     ]
     with log.open("w") as output:
         process = subprocess.Popen(
