@@ -205,7 +205,8 @@ def test_of_two_writers_of_a_session_one_saves_and_the_other_says_why_not(
         writer.send_signal(signal.SIGTERM)
     output = "".join(writer.communicate(timeout=30)[0] for writer in writers)
     assert output.count("complete: ") == 1, output
-    assert "another NeXus writer is writing it" in output
+    # The other one came while the first was writing, or after it.
+    assert "another NeXus writer is writing it" in output or "exists already" in output, output
 
 
 def test_every_option_is_accepted_and_does_what_it_says(redis_url, session, tmp_path):
