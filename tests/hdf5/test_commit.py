@@ -103,6 +103,8 @@ def test_has_knows_objects_and_links_and_follows_none(file, tmp_path):
 def test_closing_twice_is_closing_once(file):
     file.close()
     file.close()
+    with h5py.File(file.path, "a") as again:  # nobody holds it any more
+        assert again.id.valid
 
 
 def test_a_commit_with_nothing_new_is_fine(file):

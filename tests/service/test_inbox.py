@@ -34,7 +34,7 @@ def test_take_wakes_up_as_soon_as_something_comes_in():
     thread = threading.Thread(target=lambda: taken.extend(inbox.take(60)), daemon=True)
     thread.start()
     inbox.put([("a", 1)])
-    wait_for(lambda: taken == ["a"])
+    assert wait_for(lambda: taken) == ["a"]
 
 
 def test_take_returns_empty_handed_after_its_timeout():

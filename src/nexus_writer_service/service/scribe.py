@@ -80,15 +80,6 @@ class Scribe:
             raise WriterError("nothing is written any more, restart the writer") from self._dead
         self._inbox.put((event, _size(event)) for event in events)
 
-    def stop_scan(self, key: ScanKey, reason: str) -> Future[None]:
-        """End a scan with what has been received; does nothing for a scan that is over."""
-
-        def stop() -> None:
-            if writer := self._writers.get(key):
-                self._guarded(writer, partial(writer.stop, reason))
-
-        return self.call(stop)
-
     def call(self, function: Callable[[], Any]) -> Future[Any]:
         """Run a function in the scribe's thread, after what was submitted before."""
         future: Future[Any] = Future()
