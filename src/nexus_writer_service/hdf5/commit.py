@@ -1,80 +1,72 @@
 """The one place where a file is opened, committed and closed.
 
-Today a commit is an HDF5 flush: what was written before is in the file for every reader that opens
-it afterwards. A kill during the flush can still damage the file; a driver that makes commits atomic
-replaces this module and nothing else.
+HDF5 writes into a ``JournaledFile``: a commit shows as a whole or not at all, whatever happens to
+the process meanwhile. What an earlier writer left in the journal is brought into the file first.
 
-HDF5's own locking is off, because its exclusive lock would refuse every plain reader. Instead the
-writer holds two locks. A shared one of the kind that HDF5 takes: readers with default locking open
-freely, and HDF5 itself refuses to open the file for writing in another process. And a claim, which
-no reader knows of: the second writer of ours is refused.
+Two locks are held. A shared one on the file, of the kind that HDF5 takes: readers with default
+locking open freely, and HDF5 itself refuses to open the file for writing in another process. And an
+exclusive one on the journal: the second writer of ours is refused.
+
+External links and virtual sources must never be followed through the file that is open here: HDF5
+would take every other file for this one.
 """
 
-import contextlib
-import errno
 import fcntl
+import logging
 import os
-import re
-import struct
-from pathlib import Path
 from typing import Any, Final, Self
 
 import h5py
-from h5py import h5f, h5g, h5i
+from h5py import h5f, h5g
+from h5py._objects import phil
 
 from nexus_writer_service.errors import DiskSpaceError, FileError, FileLockedError
+from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.failures import FAILURES, file_error
+from nexus_writer_service.hdf5.journal import NO_LOCKS, holder
+from nexus_writer_service.hdf5.journaled import Durability, JournaledFile
+from nexus_writer_service.hdf5.recovery import recovered
+
+_log = logging.getLogger(__name__)
 
 _MARGIN: Final = 8 << 20
 """Bytes that a commit may need beside the points: indexes, headers, chunks that are not full."""
-_CLAIMED: Final = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 1 << 62, 1, 0)
-"""A struct flock [fcntl(2)]: one byte far beyond the end of any file, for writing."""
-_ONE_KIND_OF_LOCK: Final = ("nfs", "nfs4")
-"""File systems where a claim would be refused while a reader is in the file."""
-_NO_LOCKS: Final = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
-"""File systems without locks: go on without."""
 
 
 class CommittedFile:
-    """An HDF5 file open for writing, and the lock that keeps other writers out."""
+    """An HDF5 file open for writing, and the locks that keep other writers out."""
 
-    def __init__(self, path: str, file: h5py.File, lock: int) -> None:
+    def __init__(self, path: str, file: h5py.File, journaled: JournaledFile) -> None:
         self.path = path
         self._file = file
-        self._lock = lock
-        self._failed = False
+        self._journaled = journaled
         self.root: Any = h5g.open(file.id, b"/")
 
     @classmethod
-    def open(cls, path: str) -> Self:
+    def open(
+        cls, path: str, *, durability: Durability = "process", disk: Disk | None = None
+    ) -> Self:
         """Open to append; creates the file and its directories when missing.
 
+        Args:
+            path: absolute.
+            durability: what commits outlast.
+            disk: how files are changed; the system's by default.
+
         Raises:
-            FileAccessError: no right to create or change it.
+            FileAccessError: no right to create or change it, or to make a file beside it.
             FileLockedError: another process has it open for writing, or this one already.
             DiskSpaceError: no room to create it.
             FileError: it is not an HDF5 file, or damaged.
         """
-        lock = -1
-        _refuse_if_open_here(path)
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            _lock_shared(lock, path)
-            _claim(lock, path)
-            # An empty file is one whose writer died before its first commit: nothing to lose.
-            mode = "r+" if os.fstat(lock).st_size else "w"
-            file = h5py.File(path, mode, locking=False)
-            if mode == "w":
-                file.flush()  # readers find an HDF5 file from here on
+            journaled = _journaled(path, durability, disk or Disk())
+            return cls(path, _hdf5(journaled), journaled)
         except FileError:
-            os.close(lock)
             raise
         except FAILURES as error:
-            if lock >= 0:
-                os.close(lock)
             raise file_error(error, path, "open") from error
-        return cls(path, file, lock)
 
     def check_room(self, nbytes: int) -> None:
         """See whether the disk takes ``nbytes`` more, with a margin for what HDF5 adds.
@@ -95,109 +87,102 @@ class CommittedFile:
                 f"{(nbytes + _MARGIN) >> 20} MiB are needed; free disk space"
             )
 
+    @property
+    def stranded_bytes(self) -> int:
+        """Memory held by bytes for which the disk had no room."""
+        return self._journaled.stranded_bytes
+
     def commit(self) -> None:
         """Bring everything written so far into the file.
 
         Raises:
-            DiskSpaceError: no room.
-            FileError: another failure of the disk; or a commit failed before. HDF5 may lose what it
-                could not write, even when there is room again, so no later commit of this file
-                succeeds: open it again and compare with the source.
+            DiskSpaceError: no room. The file stays as it was at the last commit; what could not be
+                written stays in memory, and the next commit tries again.
+            FileError: another failure of the disk, with the same consequence.
         """
         try:
-            h5f.flush(self._file.id, h5f.SCOPE_LOCAL)
+            with phil:  # nothing may get into HDF5 in between
+                h5f.flush(self._file.id, h5f.SCOPE_LOCAL)
+                self._journaled.commit()
         except FAILURES as error:
-            self._failed = True
             raise file_error(error, self.path, "commit") from error
-        if self._failed:
-            raise _points_may_be_missing(self.path)
+
+    def poll(self) -> None:
+        """Let commits show that wait for readers to leave the file.
+
+        Raises:
+            FileError: the disk does not take them. They are safe, and wait on.
+        """
+        try:
+            self._journaled.poll()
+        except OSError as error:
+            raise file_error(error, self.path, "commit") from error
 
     def close(self) -> None:
         """Commit and close.
 
         Raises:
-            DiskSpaceError: no room. The file then stays open inside HDF5 until the process ends,
-                since HDF5 crashes when it closes a file that it cannot write.
-            FileError: as for ``commit``.
+            DiskSpaceError: no room. The file is as it was at the last commit, the rest is lost.
+            FileError: another failure of the disk, with the same consequence.
         """
+        failure: BaseException | None = None
         try:
-            h5f.flush(self._file.id, h5f.SCOPE_LOCAL)
+            with phil:
+                self._file.close()
+                self._journaled.commit()
         except FAILURES as error:
-            for open_id in h5f.get_obj_ids(self._file.id, h5f.OBJ_ALL):
-                h5i.inc_ref(open_id)
-            raise file_error(error, self.path, "commit") from error
-        else:
-            failed = self._failed
-            self._file.close()
-        finally:
-            os.close(self._lock)
-        if failed:
-            raise _points_may_be_missing(self.path)
+            failure = error
+        try:
+            self._journaled.close()
+        except OSError as error:
+            failure = failure or error
+        if failure is not None:
+            raise file_error(failure, self.path, "commit") from failure
 
 
-def _points_may_be_missing(path: str) -> FileError:
-    return FileError(
-        f"points may be missing in {path}: a commit failed before, when HDF5 could not write to "
-        "the disk; compare the file with what was published"
-    )
+def _journaled(path: str, durability: Durability, disk: Disk) -> JournaledFile:
+    """Open a file, lock it, and bring it to the last commit of an earlier writer."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        _lock_shared(descriptor, path)
+        journal, done = recovered(path, descriptor, disk)
+        if done:
+            _log.warning("%s: its last writer died; %s", path, done)
+        return JournaledFile(descriptor, journal, durability=durability, disk=disk)
+    except FAILURES:
+        os.close(descriptor)
+        raise
 
 
-def _refuse_if_open_here(path: str) -> None:
-    """HDF5 shares an open file within a process, and with it what a failed commit left behind."""
-    for file in h5f.get_obj_ids(h5f.OBJ_ALL, h5f.OBJ_FILE):
-        if file.get_intent() & h5f.ACC_RDWR and os.fsdecode(h5f.get_name(file)) == path:
-            raise FileLockedError(
-                f"cannot open {path}: this process has it open for writing; close it there, or "
-                "start the writer again if a full disk kept HDF5 from closing it"
-            )
+def _hdf5(journaled: JournaledFile) -> h5py.File:
+    """Let HDF5 open a file, and commit it: readers find an HDF5 file from here on."""
+    # An empty file is one whose writer died before its first commit: nothing to lose.
+    mode = "r+" if journaled.seek(0, os.SEEK_END) else "w"
+    file = None
+    try:
+        with phil:
+            file = h5py.File(journaled, mode)
+            # Also when nothing is new: a writer that died may have left bytes beyond the end.
+            h5f.flush(file.id, h5f.SCOPE_LOCAL)
+            journaled.commit()
+    except FAILURES:
+        if file is not None:
+            file.close()
+        journaled.abandon()
+        raise
+    return file
 
 
 def _lock_shared(descriptor: int, path: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError as error:
+        pid = holder(descriptor)
+        who = f"process {pid}" if pid else "another process"
         raise FileLockedError(
-            f"cannot open {path}: {_holder(descriptor)} has it open for writing; "
+            f"cannot open {path}: {who} has it open for writing; "
             "close it there, or save to another file"
         ) from error
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
-
-
-def _claim(descriptor: int, path: str) -> None:
-    """Be the only one of our writers; the kernel lets go of the claim when the process dies."""
-    if _file_system(descriptor) in _ONE_KIND_OF_LOCK:
-        return
-    try:
-        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _CLAIMED)
-    except BlockingIOError as error:
-        raise FileLockedError(
-            f"cannot open {path}: another NeXus writer is writing it; only one writer can serve a "
-            "session, so stop the other one"
-        ) from error
-    except OSError as error:
-        if error.errno not in {*_NO_LOCKS, errno.EINVAL}:
-            raise
-
-
-def _file_system(descriptor: int) -> str:
-    """Type of the file system that holds an open file; empty where it cannot be told."""
-    device = os.fstat(descriptor).st_dev
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
-            mount, _, what = line.partition(" - ")
-            if mount.split()[2] == wanted:
-                return what.split()[0]
-    return ""
-
-
-def _holder(descriptor: int) -> str:
-    """Who holds an exclusive lock, as far as this host knows."""
-    inode = os.fstat(descriptor).st_ino
-    with contextlib.suppress(OSError):  # no /proc: only the pid is missing
-        locks = Path("/proc/locks").read_text(encoding="ascii")
-        if match := re.search(rf"FLOCK +ADVISORY +WRITE +(\d+) \w+:\w+:{inode} ", locks):
-            return f"process {match[1]}"
-    return "another process"

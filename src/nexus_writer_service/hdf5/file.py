@@ -14,6 +14,7 @@ from nexus_writer_service.hdf5.commit import CommittedFile
 from nexus_writer_service.hdf5.external import Clock
 from nexus_writer_service.hdf5.failures import FAILURES, file_error
 from nexus_writer_service.hdf5.growing import GrowingDatasets
+from nexus_writer_service.hdf5.journaled import Durability
 from nexus_writer_service.hdf5.merge import Kind, Merge, kind_of
 from nexus_writer_service.model.tree import Group
 
@@ -34,12 +35,15 @@ class NexusFile:
         self._closed = False
 
     @classmethod
-    def open(cls, path: str, *, clock: Clock = time.monotonic) -> "NexusFile":
+    def open(
+        cls, path: str, *, clock: Clock = time.monotonic, durability: Durability = "process"
+    ) -> "NexusFile":
         """Create the file and its directories when missing, else open it to append.
 
         Args:
             path: absolute.
             clock: seconds since some moment; paces the growth of long image stacks.
+            durability: what commits outlast: the death of the process, or a loss of power too.
 
         Raises:
             FilePathError: the path is relative.
@@ -50,7 +54,7 @@ class NexusFile:
         """
         if not os.path.isabs(path):
             raise FilePathError(f"file path {path!r} is relative: give an absolute path")
-        return cls(CommittedFile.open(path), clock)
+        return cls(CommittedFile.open(path, durability=durability), clock)
 
     @property
     def is_new(self) -> bool:
@@ -153,7 +157,7 @@ class NexusFile:
     @property
     def buffered_bytes(self) -> int:
         """Memory held by points and pixels that are not committed."""
-        return self._growing.nbytes
+        return self._growing.nbytes + self._file.stranded_bytes
 
     @property
     def dirty(self) -> bool:
@@ -161,22 +165,31 @@ class NexusFile:
         return self._changed or self._growing.waiting
 
     def commit(self) -> None:
-        """Bring everything into the file: whoever opens it from now on sees it.
+        """Bring everything into the file, as a whole: from now on no kill of the process undoes it.
 
-        The growth of long image stacks may be left for a later commit; the file stays dirty then.
+        Whoever opens the file sees it, too; only while a reader stays in the file it may take 2 s
+        until it shows (see ``poll``), so that readers do not see half of it. The growth of long
+        image stacks may be left for a later commit; the file stays dirty then.
 
         Raises:
             DiskSpaceError: no room. What could not be written stays in memory for the next commit.
             FileError: another failure; what could be written is written, the rest stays in memory.
-                Or a commit failed inside HDF5 before, see ``CommittedFile.commit``.
         """
-        self._file.check_room(self._growing.nbytes)
+        self._file.check_room(self.buffered_bytes)
         failed = self._growing.write()
         self._changed = True  # and stays so if the next line fails
         self._file.commit()
         self._changed = False
         self._growing.committed()
         self._raise(failed)
+
+    def poll(self) -> None:
+        """Let commits show that wait for readers to leave. Call it every half second or so.
+
+        Raises:
+            FileError: the disk does not take them. They are safe, and wait on.
+        """
+        self._file.poll()
 
     def close(self) -> None:
         """Commit everything and close; does nothing the second time.

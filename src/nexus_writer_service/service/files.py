@@ -51,19 +51,21 @@ class FilePool:
                 return
 
     def commit(self) -> Mapping[NexusFile, FileError]:
-        """Commit every file that has something new; returns the errors."""
+        """Commit every file that has something new, poll the others; returns the errors."""
         errors: dict[NexusFile, FileError] = {}
         for file in list(self._files.values()):
-            if file.dirty:
-                try:
+            try:
+                if file.dirty:
                     file.commit()
-                except FileError as error:
-                    errors[file] = error
-                except Exception as error:  # noqa: BLE001 - other files must be committed
-                    errors[file] = FileError(
-                        f"unforeseen error in {file.path}, please report it: {error!r}"
-                    )
-                    _log.exception("committing %s failed", file.path)
+                else:
+                    file.poll()
+            except FileError as error:
+                errors[file] = error
+            except Exception as error:  # noqa: BLE001 - other files must be committed
+                errors[file] = FileError(
+                    f"unforeseen error in {file.path}, please report it: {error!r}"
+                )
+                _log.exception("committing %s failed", file.path)
         return errors
 
     @property

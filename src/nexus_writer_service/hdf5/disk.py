@@ -1,0 +1,51 @@
+"""What a crash-safe file asks of the operating system: the seam where tests let a process die."""
+
+import os
+from collections.abc import Sequence
+from typing import Literal
+
+Bytes = bytes | memoryview
+
+Step = Literal["data", "journal", "apply", "clear"]
+"""What is written: new bytes at the end of the file, a record, its bytes in place, its end."""
+
+
+class Disk:
+    """Changes to files, by their descriptors. Each may raise OSError."""
+
+    def write(self, step: Step, descriptor: int, pieces: Sequence[Bytes], address: int) -> None:
+        """Write pieces one behind the other from ``address`` on.
+
+        Args:
+            step: what for.
+            descriptor: of the file.
+            pieces: 1000 at most.
+            address: of the first byte.
+        """
+        written = os.pwritev(descriptor, pieces, address)
+        if written < sum(map(len, pieces)):  # a signal came, or the disk became full
+            rest = memoryview(b"".join(pieces))[written:]
+            address += written
+            while rest:
+                count = os.pwrite(descriptor, rest, address)
+                rest, address = rest[count:], address + count
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        """Give the file a size."""
+        os.ftruncate(descriptor, size)
+
+    def sync(self, descriptor: int) -> None:
+        """Wait until what was written outlasts a loss of power."""
+        os.fdatasync(descriptor)
+
+    def sync_folder(self, path: str) -> None:
+        """Wait until the names beside ``path`` outlast a loss of power."""
+        folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def unlink(self, path: str) -> None:
+        """Remove a file."""
+        os.unlink(path)

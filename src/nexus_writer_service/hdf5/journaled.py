@@ -1,0 +1,264 @@
+"""A file whose commits are atomic, as the file object of h5py's ``fileobj`` driver.
+
+HDF5 writes where and when it likes; between two commits nothing of it may show. So:
+
+I1. Bytes below the committed end change only while a complete record in the journal says how.
+I2. Nothing committed refers to bytes beyond the committed end, so these are written at once.
+I3. The file never shrinks before it is closed, and is long enough before anything refers to it.
+I4. ``write`` and ``truncate`` never fail: HDF5 does not survive that. What the disk does not take
+    stays in memory, and the next commit tells.
+
+A kill at any moment leaves the file as of a commit, or ``recovery`` makes it so from the journal.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+from nexus_writer_service.hdf5.disk import Disk
+from nexus_writer_service.hdf5.extents import Extents
+from nexus_writer_service.hdf5.journal import Journal, Record
+from nexus_writer_service.hdf5.lease import Lease
+
+Durability = Literal["process", "power"]
+"""What commits outlast: the death of the process, or also a loss of power (slower)."""
+
+MAX_DEFER: Final = 2.0
+"""Seconds for which readers can keep a commit from showing."""
+_MOST_JOURNAL: Final = 64 << 20
+"""Bytes in the journal above which readers cannot."""
+_RETRY: Final = 0.005
+
+
+class JournaledFile:
+    """An open file; one thread. The journal and the descriptor are its own from here on.
+
+    Args:
+        descriptor: the only one of this process for the file, or no lease is ever granted.
+        journal: with nothing in it.
+        durability: see there.
+        disk: how files are changed.
+        clock: seconds since some moment.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        journal: Journal,
+        *,
+        durability: Durability = "process",
+        disk: Disk | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._descriptor = descriptor
+        self._journal = journal
+        self._sync = durability == "power"
+        self._disk = disk or Disk()
+        self._clock = clock
+        self._lease = Lease(descriptor)
+        status = os.fstat(descriptor)
+        self._inode = status.st_ino
+        self._size = status.st_size
+        """Of the file on the disk."""
+        self._committed = self._size
+        """Where the last commit ends."""
+        self._guarded = self._size
+        """Bytes below belong to a commit that readers may see."""
+        self._end = self._size
+        """Where HDF5 believes that the file ends."""
+        self._position = 0
+        self._changed = Extents()
+        """Below ``_guarded``, not committed."""
+        self._stranded = Extents()
+        """Beyond, where the disk did not take them."""
+        self._pending = Extents()
+        """Committed, in the journal, not in the file."""
+        self._pending_since: float | None = None
+        if self._sync:
+            self._disk.sync_folder(journal.path)
+
+    # ------------------------------------------------------------------- what HDF5 calls
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place; returns its address."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._end}[whence]
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        """Address of the place."""
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer of bytes; zero beyond the end."""
+        view = memoryview(buffer).cast("B")
+        done = 0
+        while done < len(view):
+            count = os.preadv(self._descriptor, [view[done:]], self._position + done)
+            if not count:
+                view[done:] = bytes(len(view) - done)
+                break
+            done += count
+        for extents in (self._pending, self._stranded, self._changed):
+            extents.patch(view, self._position)
+        self._position += len(view)
+        return len(view)
+
+    def read(self, size: int = -1) -> bytes:
+        """Bytes from here; to the end by default."""
+        buffer = bytearray(max(0, self._end - self._position) if size < 0 else size)
+        self.readinto(buffer)
+        return bytes(buffer)
+
+    def write(self, data: Any) -> int:
+        """Take bytes."""
+        view = memoryview(data).cast("B")
+        address = self._position
+        # A new file shows nothing before its first commit, so that a kill leaves it empty.
+        limit = self._guarded or address + len(view)
+        below = max(0, min(len(view), limit - address))
+        self._changed.put(address, bytes(view[:below]))
+        if below < len(view):
+            self._write_new(address + below, view[below:])
+        self._position = address + len(view)
+        self._end = max(self._end, self._position)
+        return len(view)
+
+    def _write_new(self, address: int, view: memoryview) -> None:
+        if not len(self._stranded):
+            try:
+                self._disk.write("data", self._descriptor, [view], address)
+            except OSError:
+                self._size = os.fstat(self._descriptor).st_size
+            else:
+                self._size = max(self._size, address + len(view))
+                return
+        self._stranded.put(address, bytes(view))
+
+    def truncate(self, size: int | None = None) -> int:
+        """Say where the file ends."""
+        self._end = self._position if size is None else size
+        self._changed.cut(self._end)
+        self._stranded.cut(self._end)
+        return self._end
+
+    def flush(self) -> None:
+        """Do nothing: HDF5 calls it at moments when the file is not whole."""
+
+    # ------------------------------------------------------------------------- commits
+
+    @property
+    def stranded_bytes(self) -> int:
+        """Memory held by bytes that the disk did not take."""
+        return self._stranded.nbytes
+
+    def commit(self) -> None:
+        """Make what HDF5 has just flushed the state that counts.
+
+        Raises:
+            OSError: the disk does not take it. The last commit still counts, nothing is lost, and
+                the next commit tries again.
+        """
+        if len(self._changed) or self._end != self._committed:
+            self._make_room()
+            if self._sync:
+                self._disk.sync(self._descriptor)
+            if self._pending_since is None:
+                self._journal.rewind()  # all in it is in the file, and synchronized if need be
+            if len(self._changed):
+                self._record()
+            self._committed = self._end
+            if self._pending_since is None:
+                self._guarded = self._committed
+            else:  # what readers see until it is applied stays as it is, also beyond the new end
+                self._guarded = max(self._guarded, self._committed)
+        self.poll()
+
+    def _make_room(self) -> None:
+        """Bring the file to its length, with all bytes beyond the committed end."""
+        for address, pieces in self._stranded.runs():
+            self._disk.write("data", self._descriptor, pieces, address)
+        self._stranded.clear()
+        self._size = os.fstat(self._descriptor).st_size
+        if self._size < self._end:
+            self._disk.truncate(self._descriptor, self._end)
+            self._size = self._end
+
+    def _record(self) -> None:
+        record = Record(
+            self._journal.next_number,
+            self._inode,
+            self._committed,
+            self._end,
+            tuple(self._changed),
+        )
+        self._journal.append(record)
+        if self._sync:
+            self._disk.sync(self._journal.descriptor)
+        self._pending.update(self._changed)
+        self._changed.clear()
+        if self._pending_since is None:
+            self._pending_since = self._clock()
+
+    def poll(self) -> None:
+        """Let the commits show that wait for readers to leave, if these did or stay too long.
+
+        Raises:
+            OSError: the disk does not take them. They stay committed.
+        """
+        if self._pending_since is None:
+            return
+        late = self._clock() - self._pending_since >= MAX_DEFER
+        full = self._journal.nbytes > _MOST_JOURNAL
+        with self._lease.taken() as readers_are_out:
+            if readers_are_out or late or full:
+                self._apply()
+
+    def _apply(self) -> None:
+        for address, pieces in self._pending.runs():
+            self._disk.write("apply", self._descriptor, pieces, address)
+        if not self._sync:
+            self._journal.clear()
+            self._journal.trim(_MOST_JOURNAL)
+        # Else the record stays until the next commit has synchronized the file: to replay it
+        # again does no harm.
+        self._pending.clear()
+        self._pending_since = None
+        if not len(self._changed):  # else what HDF5 wrote up to there would be in two places
+            self._guarded = self._committed
+
+    def close(self) -> None:
+        """Let all commits show, give back what was not committed, and remove the journal.
+
+        Call after HDF5 has closed the file. Waits for readers to leave, for as long as they can
+        keep a commit from showing.
+
+        Raises:
+            OSError: the disk does not take the commits; they stay in the journal.
+        """
+        try:
+            self.poll()
+            while self._pending_since is not None:
+                time.sleep(_RETRY)
+                self.poll()
+            if os.fstat(self._descriptor).st_size != self._committed:
+                self._disk.truncate(self._descriptor, self._committed)
+            if self._sync:
+                self._disk.sync(self._descriptor)
+        except OSError:
+            self._journal.leave()
+            raise
+        else:
+            self._journal.remove()
+            if self._sync:
+                self._disk.sync_folder(self._journal.path)
+        finally:
+            os.close(self._descriptor)
+
+    def abandon(self) -> None:
+        """Close without a change: HDF5 does not take the file."""
+        os.close(self._descriptor)
+        with contextlib.suppress(OSError):
+            self._journal.remove()
