@@ -182,9 +182,13 @@ class JournaledFile:
             self._disk.write("data", self._descriptor, pieces, address)
         self._stranded.clear()
         self._size = os.fstat(self._descriptor).st_size
-        if self._size < self._end:
-            self._disk.truncate(self._descriptor, self._end)
-            self._size = self._end
+        if self._committed:  # a file without a commit must stay empty until its first record
+            self._lengthen(self._end)
+
+    def _lengthen(self, size: int) -> None:
+        if self._size < size:
+            self._disk.truncate(self._descriptor, size)
+            self._size = size
 
     def _record(self) -> None:
         record = Record(
@@ -217,6 +221,7 @@ class JournaledFile:
                 self._apply()
 
     def _apply(self) -> None:
+        self._lengthen(self._committed)
         for address, pieces in self._pending.runs():
             self._disk.write("apply", self._descriptor, pieces, address)
         if not self._sync:
