@@ -6,7 +6,6 @@ that any file can be checked point by point.
 
 import json
 import os
-import random
 import signal
 import sys
 import threading
@@ -21,14 +20,14 @@ from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.hdf5.recovery import recover
 from nexus_writer_service.model.description import ChannelName
-from nexus_writer_service.model.tree import Dataset, Group, Node, SoftLink, StreamDataset
+from nexus_writer_service.model.tree import Dataset, Filters, Group, Node, SoftLink, StreamDataset
 from nexus_writer_service.testing.faults import DeadlyDisk, Moment
 
 Scenario = Literal["alone", "reader inside", "power", "appending"]
 SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
 STREAMS: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
     "plain": ("f8", (), {"chunks": (64,)}),
-    "gzip": ("i4", (), {"chunks": (1024,), "filters": ({"compression": "gzip"})}),
+    "gzip": ("i4", (), {"chunks": (1024,), "filters": Filters(gzip=4)}),
     "spectrum": ("u2", (300,), {"chunks": (4, 300)}),
     "text": (object, (), {"chunks": (32,)}),
 }
@@ -46,7 +45,7 @@ def values(entry: int, name: str, start: int, stop: int) -> np.ndarray[Any, Any]
 
 def entry_tree() -> Group:
     children: dict[str, Node] = {
-        name: StreamDataset(ChannelName(name), np.dtype(dtype), sample, chunks=options["chunks"])
+        name: StreamDataset(ChannelName(name), np.dtype(dtype), sample, **options)
         for name, (dtype, sample, options) in STREAMS.items()
     }
     children |= {f"title_{n}": Dataset(f"title {n}", {"units": "mm"}) for n in range(8)}
@@ -54,26 +53,25 @@ def entry_tree() -> Group:
     return Group(children, {"NX_class": "NXentry"})
 
 
-def write(file: NexusFile, seed: int, acknowledge: int, *, close: bool = True) -> None:
-    """Write three entries at once; a line on ``acknowledge`` for each commit."""
-    chance = random.Random(seed)
+def write(file: NexusFile, seed: int, acknowledge: int, commits: int) -> None:
+    """Write entries that grow all at once; a line on ``acknowledge`` for each commit."""
+    chance = np.random.default_rng(seed)
     lengths: dict[int, int] = {}
     file.merge(Group({}, {"NX_class": "NXroot"}))
-    for number in range(10):
-        if number % 3 == 0:
+    for number in range(commits):
+        if number % 3 == 0 and number < 12:
             entry = len(lengths)
             lengths[entry] = 0
             file.merge(Group({f"e{entry}": entry_tree()}))
         for entry, start in lengths.items():
-            stop = start + chance.randrange(1, 40)
+            stop = start + int(chance.integers(1, 40))
             for name in STREAMS:
                 file.append(f"/e{entry}/{name}", start, [values(entry, name, start, stop)])
             lengths[entry] = stop
         file.commit()
         os.write(acknowledge, json.dumps(lengths).encode() + b"\n")
         file.poll()
-    if close:
-        file.close()
+    file.close()
 
 
 def problems(path: str, promised: dict[str, int]) -> list[str]:
@@ -111,12 +109,12 @@ def forked(function: Any, *arguments: Any) -> int:
     return os.waitpid(pid, 0)[1]
 
 
-def run(scenario: Scenario, path: str, disk: Disk, seed: int, acknowledge: int) -> None:
+def run(scenario: Scenario, path: str, disk: Disk | None, seed: int, acknowledge: int) -> None:
     durability: Any = "power" if scenario == "power" else "process"
     file = NexusFile(CommittedFile.open(path, durability=durability, disk=disk), time.monotonic)
     if scenario == "reader inside":
         os.open(path, os.O_RDONLY)
-    write(file, seed, acknowledge)
+    write(file, seed, acknowledge, 10 if disk else 100_000)
 
 
 def case(folder: str, seed: int, disk: Disk | None, after: float = 0.0) -> dict[str, Any]:
@@ -132,7 +130,7 @@ def case(folder: str, seed: int, disk: Disk | None, after: float = 0.0) -> dict[
     def writer() -> None:
         if disk is None:
             threading.Timer(after, os.kill, (os.getpid(), signal.SIGKILL)).start()
-        run(scenario, path, disk or Disk(), seed, said)
+        run(scenario, path, disk, seed, said)
 
     status = forked(writer)
     lines = os.pread(said, 1 << 20, 0).split(b"\n")[:-1]
@@ -141,7 +139,7 @@ def case(folder: str, seed: int, disk: Disk | None, after: float = 0.0) -> dict[
 
     def check() -> None:
         done = recover(path) if os.path.exists(path) else "no file"
-        print(seed, scenario, done, flush=True)  # noqa: T201
+        print(seed, scenario, done, flush=True)
         found = problems(path, promised) if promised or os.path.getsize(path) else []
         if found:
             raise AssertionError(found)
@@ -162,14 +160,16 @@ def case(folder: str, seed: int, disk: Disk | None, after: float = 0.0) -> dict[
 
 
 def disk_of(seed: int) -> DeadlyDisk:
-    chance = random.Random(seed)
+    chance = np.random.default_rng(seed)
     moments: tuple[Moment, ...] = ("data", "journal", "apply", "clear", "truncate", "sync")
     moment = moments[seed // len(SCENARIOS) % len(moments)]
     if seed % 17 == 0:
         moment = "unlink"
     most = {"data": 150, "journal": 10, "apply": 60, "clear": 8, "truncate": 1, "sync": 12}
     return DeadlyDisk(
-        moment, chance.randrange(1, most.get(moment, 1) + 1), chance.choice([0, 0.3, 0.5, 0.9, 1])
+        moment,
+        int(chance.integers(1, most.get(moment, 1) + 1)),
+        float(chance.choice([0, 0.3, 0.5, 0.9, 1])),
     )
 
 
@@ -181,6 +181,8 @@ def main() -> None:
         if kind == "steps":
             results.append(case(folder, seed, disk_of(seed)))
         else:
-            results.append(case(folder, seed, None, random.Random(seed).uniform(0.01, 0.15)))
+            results.append(
+                case(folder, seed, None, np.random.default_rng(seed).uniform(0.01, 0.15))
+            )
     with open(f"{folder}/results.json", "w", encoding="utf-8") as out:
         json.dump(results, out)

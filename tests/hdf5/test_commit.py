@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 from tests.support_hdf5 import read_elsewhere, root, run_python, stream
+from tests.support_waiting import wait_for
 
 from nexus_writer_service.errors import (
     DiskSpaceError,
@@ -239,8 +240,19 @@ def test_a_file_that_readers_have_open_can_be_written(path):
         file = NexusFile.open(path)
         file.merge(root(x=Dataset(1)))
         file.commit()
-        assert read_elsewhere(path, "/x") == [1]
+        assert not shows(path, "x")
+        wait_for(lambda: shows_after_poll(file, "x"))
         file.close()
+
+
+def shows(path, name):
+    with h5py.File(path) as file:
+        return name in file
+
+
+def shows_after_poll(file, name):
+    file.poll()
+    return shows(file.path, name)
 
 
 def test_readers_open_freely_while_it_is_written(file):
@@ -298,20 +310,18 @@ for index in range(40):
         if errors == 1:
             print(error)
         assert file.dirty
+        committed = 500 * (index + 1 - errors)
+        with h5py.File(path) as seen:
+            assert seen["a"][()].tolist() == seen["b"][()].tolist() == list(range(committed))
 if ending == "room":
     limit(most)
-    try:
-        file.commit()
-    except FileError as error:
-        print(type(error).__name__, error)
+    file.commit()
+    assert not file.buffered_bytes
 try:
     file.close()
 except FileError as error:
     print(type(error).__name__, "closing", error)
-try:
-    NexusFile.open(path).close()
-except FileError as error:
-    print("reopening", error)
+NexusFile.open(path).close()
 other = NexusFile.open(other_path)
 other.merge(Group({"d": nodes["a"]}))
 other.append("/d", 0, [np.arange(500.0)])
@@ -334,21 +344,20 @@ def fill_the_disk(path, tmp_path, ending):
     return lines
 
 
-def test_a_commit_that_failed_inside_hdf5_is_never_made_good(path, tmp_path):
+def test_a_full_disk_costs_nothing_once_there_is_room_again(path, tmp_path):
     lines = fill_the_disk(path, tmp_path, "room")
-    assert len(lines) == 4
-    assert lines[1].startswith("FileError points may be missing")
-    assert lines[2].startswith("FileError closing points may be missing")
-    found = read_elsewhere(path, "/a")[0]
-    assert found[:10_000] == list(range(10_000))
+    assert len(lines) == 2
+    for name in "ab":
+        assert read_elsewhere(path, f"/{name}") == [list(range(20_000))]
 
 
-def test_closing_on_a_full_disk_is_told_and_the_process_goes_on(path, tmp_path):
+def test_closing_on_a_full_disk_leaves_the_last_commit(path, tmp_path):
     lines = fill_the_disk(path, tmp_path, "no room")
-    assert len(lines) == 4
+    assert len(lines) == 3
     assert lines[1].startswith("DiskSpaceError closing")
-    assert lines[2].startswith("reopening")
-    assert "start the writer again" in lines[2]
+    errors = int(lines[-1].split()[1])
+    for name in "ab":
+        assert read_elsewhere(path, f"/{name}") == [list(range(500 * (40 - errors)))]
 
 
 def test_a_file_is_open_only_once_in_a_process(file):
@@ -383,11 +392,11 @@ file = NexusFile.open(sys.argv[1])
 file.merge(Group({"d": StreamDataset("d", np.dtype("f8"), (), chunks=(1000,))}))
 for index in range(2):
     file.append("/d", index << 20, [np.zeros(1 << 20)])
-print(file.length("/d"), file.buffered_bytes)
+print(file.length("/d"), file.buffered_bytes >= 2 * (1 << 23) - 100_000)
 try:
     file.commit()
 except DiskSpaceError as error:
-    print(file.dirty, file.buffered_bytes, error)
+    print(file.dirty, file.buffered_bytes >= 2 * (1 << 23) - 100_000, error)
 try:
     file.close()
 except DiskSpaceError:
@@ -397,8 +406,8 @@ except DiskSpaceError:
 
 def test_points_that_do_not_fit_between_commits_wait_for_the_commit_to_tell(path):
     lines = run_python(_FILL_THE_DISK_BETWEEN_COMMITS, path).stdout.splitlines()
-    assert lines[0] == f"{2 << 20} {2 << 23}"
-    assert lines[1].startswith(f"True {2 << 23} cannot ")
+    assert lines[0] == f"{2 << 20} True"
+    assert lines[1].startswith("True True cannot ")
     assert lines[2:] == ["alive"]
 
 

@@ -27,4 +27,5 @@ def test_a_kill_at_any_step_of_a_commit_loses_nothing(tmp_path, first):
 
 def test_a_kill_at_a_random_moment_loses_nothing(tmp_path):
     found, _ = results(tmp_path, "random", 0, 20)
-    assert sum(one["killed"] for one in found) >= 10
+    assert all(one["killed"] for one in found)
+    assert any(one["commits"] > 3 for one in found)

@@ -12,7 +12,8 @@ cut = st.tuples(st.integers(0, SIZE + 20), st.none())
 
 @given(st.lists(st.one_of(put, put, cut), max_size=30))
 def test_extents_hold_what_was_put_last(steps):
-    extents, model = Extents(), [None] * (SIZE + 20)
+    extents = Extents()
+    model: list[int | None] = [None] * (SIZE + 20)
     for address, data in steps:
         if data is None:
             extents.cut(address)

@@ -96,7 +96,7 @@ def decode(data: bytes) -> Iterator[Record]:
 
 def _first_record(data: memoryview) -> tuple[Record, int] | None:
     """A record and its length in bytes; None where there is none, or not all of it."""
-    if len(data) < _HEADER.size or data[: len(_MAGIC)] != _MAGIC:
+    if len(data) < _HEADER.size or bytes(data[: len(_MAGIC)]) != _MAGIC:
         return None
     _, checksum, number, inode, before, after, count, length = _HEADER.unpack_from(data)
     table = _HEADER.size + count * _EXTENT.size
