@@ -1,5 +1,7 @@
 """Extents against a plain array of bytes."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,10 +28,10 @@ def test_extents_hold_what_was_put_last(steps):
     assert buffer == bytes(255 if byte is None else byte for byte in model)
     assert extents.nbytes == sum(byte is not None for byte in model)
     held = list(extents)
-    assert all(a + len(x) <= b for (a, x), (b, _) in zip(held, held[1:], strict=False))
+    assert all(a + len(x) <= b for (a, x), (b, _) in pairwise(held))
     assert all(data for _, data in held)
     whole = [(address, b"".join(pieces)) for address, pieces in extents.runs()]
-    assert all(a + len(x) < b for (a, x), (b, _) in zip(whole, whole[1:], strict=False))
+    assert all(a + len(x) < b for (a, x), (b, _) in pairwise(whole))
     assert b"".join(x for _, x in whole) == b"".join(x for _, x in held)
 
 
