@@ -9,15 +9,14 @@ import os
 import signal
 import sys
 import threading
-import time
 from typing import Any, Literal, get_args
 
 import h5py
 import numpy as np
 
-from nexus_writer_service.hdf5.commit import CommittedFile
 from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.file import NexusFile
+from nexus_writer_service.hdf5.options import FileOptions
 from nexus_writer_service.hdf5.recovery import recover
 from nexus_writer_service.model.description import ChannelName
 from nexus_writer_service.model.tree import Dataset, Filters, Group, Node, SoftLink, StreamDataset
@@ -110,8 +109,8 @@ def forked(function: Any, *arguments: Any) -> int:
 
 
 def run(scenario: Scenario, path: str, disk: Disk | None, seed: int, acknowledge: int) -> None:
-    durability: Any = "power" if scenario == "power" else "process"
-    file = NexusFile(CommittedFile.open(path, durability=durability, disk=disk), time.monotonic)
+    options = FileOptions(durability="power" if scenario == "power" else "process")
+    file = NexusFile.open(path, options=options, disk=disk)
     if scenario == "reader inside":
         os.open(path, os.O_RDONLY)
     write(file, seed, acknowledge, 10 if disk else 100_000)

@@ -15,7 +15,8 @@ from nexus_writer_service.hdf5.commit import CommittedFile
 from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.hdf5.journal import Journal, journal_path
-from nexus_writer_service.hdf5.journaled import MAX_DEFER, JournaledFile
+from nexus_writer_service.hdf5.journaled import JournaledFile
+from nexus_writer_service.hdf5.options import READER_PATIENCE, FileOptions
 from nexus_writer_service.model.tree import Dataset
 
 pytestmark = pytest.mark.nonconforming("trees that try the file, not NeXus")
@@ -46,7 +47,7 @@ class Written:
         self.file = JournaledFile(
             os.open(path, os.O_RDWR),
             Journal.acquire(str(path), self.disk),
-            durability=durability,
+            options=FileOptions(durability=durability),
             disk=self.disk,
             clock=self.clock.monotonic,
         )
@@ -64,7 +65,7 @@ class Written:
 def written(tmp_path):
     written = Written(tmp_path / "data.bin")
     yield written
-    written.clock.advance(MAX_DEFER)
+    written.clock.advance(READER_PATIENCE)
     written.file.close()
     assert not os.path.exists(journal_path(str(written.path)))
 
@@ -86,7 +87,7 @@ def test_a_commit_waits_for_readers_but_not_for_ever(written):
         seen = os.open(written.path, os.O_RDONLY)
         assert os.pread(seen, 1, 0) == b"o"
         assert written.held()[:1] == b"2"
-        written.clock.advance(MAX_DEFER)
+        written.clock.advance(READER_PATIENCE)
         written.file.poll()
         assert os.pread(seen, 1, 0) == b"2"
         os.close(seen)
@@ -145,7 +146,7 @@ def test_this_process_can_read_what_it_writes(tmp_path):
 
 
 def test_commits_that_outlast_a_loss_of_power_are_files_like_others(tmp_path):
-    file = NexusFile.open(str(tmp_path / "file.h5"), durability="power")
+    file = NexusFile.open(str(tmp_path / "file.h5"), options=FileOptions(durability="power"))
     file.merge(root(x=Dataset(1)))
     file.commit()
     assert read_elsewhere(file.path, "/x") == [1]

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_writer_service.model.description import ChannelName
-from nexus_writer_service.model.verdict import ChannelTally, Outcome, Verdict, judge
+from nexus_writer_service.model.verdict import ChannelTally, Gap, Outcome, Verdict, judge
 
 
 def tally(published, written, problems=(), missing=()):
@@ -30,6 +30,13 @@ def test_a_channel_whose_end_was_not_seen_is_never_called_complete():
     assert "end of the channel not seen" in verdict.summary
 
 
+def test_a_gap_is_told_with_its_points():
+    gap = Gap(3, 8, "trimmed")
+    verdict = judge([ChannelTally(ChannelName("axis:robx"), 11, 11, gaps=(gap,))])
+    assert verdict.outcome is Outcome.INCOMPLETE
+    assert verdict.reasons == ("channel axis:robx: points 3 to 7 lost: trimmed",)
+
+
 def test_a_failed_scan_says_why_first():
     verdict = judge([], failure="no room", problems=["a plot is missing"])
     assert verdict.outcome is Outcome.FAILED
@@ -52,6 +59,8 @@ tallies = st.builds(
     st.none() | st.integers(0, 1000),
     st.integers(0, 1000),
     st.lists(st.text(min_size=1), max_size=2).map(tuple),
+    st.lists(st.text(min_size=1), max_size=2).map(tuple),
+    st.lists(st.builds(Gap, st.integers(0), st.integers(0), st.text()), max_size=2).map(tuple),
     st.lists(st.text(min_size=1), max_size=2).map(tuple),
 )
 

@@ -24,7 +24,8 @@ from nexus_writer_service.errors import DiskSpaceError, FileError, FileLockedErr
 from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.failures import FAILURES, file_error
 from nexus_writer_service.hdf5.journal import NO_LOCKS, holder
-from nexus_writer_service.hdf5.journaled import Durability, JournaledFile
+from nexus_writer_service.hdf5.journaled import JournaledFile
+from nexus_writer_service.hdf5.options import FileOptions
 from nexus_writer_service.hdf5.recovery import recovered
 
 _log = logging.getLogger(__name__)
@@ -44,13 +45,13 @@ class CommittedFile:
 
     @classmethod
     def open(
-        cls, path: str, *, durability: Durability = "process", disk: Disk | None = None
+        cls, path: str, *, options: FileOptions | None = None, disk: Disk | None = None
     ) -> Self:
         """Open to append; creates the file and its directories when missing.
 
         Args:
             path: absolute.
-            durability: what commits outlast.
+            options: how it is kept safe.
             disk: how files are changed; the system's by default.
 
         Raises:
@@ -61,7 +62,7 @@ class CommittedFile:
         """
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            journaled = _journaled(path, durability, disk or Disk())
+            journaled = _journaled(path, options or FileOptions(), disk or Disk())
             return cls(path, _hdf5(journaled), journaled)
         except FileError:
             raise
@@ -140,7 +141,7 @@ class CommittedFile:
             raise file_error(failure, self.path, "commit") from failure
 
 
-def _journaled(path: str, durability: Durability, disk: Disk) -> JournaledFile:
+def _journaled(path: str, options: FileOptions, disk: Disk) -> JournaledFile:
     """Open a file, lock it, and bring it to the last commit of an earlier writer."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
@@ -148,7 +149,7 @@ def _journaled(path: str, durability: Durability, disk: Disk) -> JournaledFile:
         journal, done = recovered(path, descriptor, disk)
         if done:
             _log.warning("%s: its last writer died; %s", path, done)
-        return JournaledFile(descriptor, journal, durability=durability, disk=disk)
+        return JournaledFile(descriptor, journal, options=options, disk=disk)
     except FAILURES:
         os.close(descriptor)
         raise

@@ -7,15 +7,16 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5a, h5g
+from h5py import h5a, h5d, h5g
 
 from nexus_writer_service.errors import FilePathError
 from nexus_writer_service.hdf5.commit import CommittedFile
+from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.external import Clock
 from nexus_writer_service.hdf5.failures import FAILURES, file_error
 from nexus_writer_service.hdf5.growing import GrowingDatasets
-from nexus_writer_service.hdf5.journaled import Durability
 from nexus_writer_service.hdf5.merge import Kind, Merge, kind_of
+from nexus_writer_service.hdf5.options import FileOptions
 from nexus_writer_service.model.tree import Group
 
 
@@ -36,14 +37,20 @@ class NexusFile:
 
     @classmethod
     def open(
-        cls, path: str, *, clock: Clock = time.monotonic, durability: Durability = "process"
+        cls,
+        path: str,
+        *,
+        options: FileOptions | None = None,
+        clock: Clock = time.monotonic,
+        disk: Disk | None = None,
     ) -> "NexusFile":
         """Create the file and its directories when missing, else open it to append.
 
         Args:
             path: absolute.
+            options: how it is kept safe.
             clock: seconds since some moment; paces the growth of long image stacks.
-            durability: what commits outlast: the death of the process, or a loss of power too.
+            disk: how files are changed; the system's by default.
 
         Raises:
             FilePathError: the path is relative.
@@ -54,7 +61,7 @@ class NexusFile:
         """
         if not os.path.isabs(path):
             raise FilePathError(f"file path {path!r} is relative: give an absolute path")
-        return cls(CommittedFile.open(path, durability=durability), clock)
+        return cls(CommittedFile.open(path, options=options, disk=disk), clock)
 
     @property
     def is_new(self) -> bool:
@@ -75,16 +82,45 @@ class NexusFile:
         Raises:
             FileError: the file cannot be read there.
         """
-        *above, last = [part for part in path.split("/") if part] or ["."]
-        group = self._file.root
         try:
-            for name in above:
-                if kind_of(group, name) is not Kind.GROUP:
-                    return False
-                group = h5g.open(group, name.encode())
-            return last == "." or kind_of(group, last) is not Kind.NOTHING
+            return self._kind(path) is not Kind.NOTHING
         except FAILURES as error:
             raise file_error(error, f"{path} in {self.path}", "read") from error
+
+    def read_text(self, path: str) -> str | None:
+        """The text of a scalar dataset; None where there is no such thing.
+
+        Raises:
+            FileError: the file cannot be read there.
+        """
+        try:
+            if self._kind(path) is not Kind.DATASET:
+                return None
+            value = h5py.Dataset(h5d.open(self._file.root, path.encode()))[()]
+        except FAILURES as error:
+            raise file_error(error, f"{path} in {self.path}", "read") from error
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else None
+
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups below the root, in order of their names.
+
+        Raises:
+            FileError: the file cannot be read.
+        """
+        try:
+            names = [name.decode("utf-8", "surrogateescape") for name in self._file.root]
+            return tuple(name for name in names if kind_of(self._file.root, name) is Kind.GROUP)
+        except FAILURES as error:
+            raise file_error(error, self.path, "read") from error
+
+    def _kind(self, path: str) -> Kind:
+        *above, last = [part for part in path.split("/") if part] or ["."]
+        group = self._file.root
+        for name in above:
+            if kind_of(group, name) is not Kind.GROUP:
+                return Kind.NOTHING
+            group = h5g.open(group, name.encode())
+        return Kind.GROUP if last == "." else kind_of(group, last)
 
     def merge(self, tree: Group) -> tuple[str, ...]:
         """Merge a root group into the file [rules in ``model/tree.py``].

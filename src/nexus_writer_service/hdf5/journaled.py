@@ -15,18 +15,14 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.extents import Extents
 from nexus_writer_service.hdf5.journal import Journal, Record
 from nexus_writer_service.hdf5.lease import Lease
+from nexus_writer_service.hdf5.options import FileOptions
 
-Durability = Literal["process", "power"]
-"""What commits outlast: the death of the process, or also a loss of power (slower)."""
-
-MAX_DEFER: Final = 2.0
-"""Seconds for which readers can keep a commit from showing."""
 _MOST_JOURNAL: Final = 64 << 20
 """Bytes in the journal above which readers cannot."""
 _RETRY: Final = 0.005
@@ -38,7 +34,7 @@ class JournaledFile:
     Args:
         descriptor: the only one of this process for the file, or no lease is ever granted.
         journal: with nothing in it.
-        durability: see there.
+        options: how it is kept safe.
         disk: how files are changed.
         clock: seconds since some moment.
     """
@@ -48,13 +44,14 @@ class JournaledFile:
         descriptor: int,
         journal: Journal,
         *,
-        durability: Durability = "process",
+        options: FileOptions | None = None,
         disk: Disk | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._descriptor = descriptor
         self._journal = journal
-        self._sync = durability == "power"
+        self._options = options or FileOptions()
+        self._sync = self._options.durability == "power"
         self._disk = disk or Disk()
         self._clock = clock
         self._lease = Lease(descriptor)
@@ -214,7 +211,7 @@ class JournaledFile:
         """
         if self._pending_since is None:
             return
-        late = self._clock() - self._pending_since >= MAX_DEFER
+        late = self._clock() - self._pending_since >= self._options.reader_patience
         full = self._journal.nbytes > _MOST_JOURNAL
         with self._lease.taken() as readers_are_out:
             if readers_are_out or late or full:

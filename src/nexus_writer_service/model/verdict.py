@@ -21,6 +21,29 @@ class Outcome(Enum):
     """The entry is in the file, some of what was published is not."""
     FAILED = "failed"
     """The scan as a whole could not be saved."""
+    RUNNING = "running"
+    """It is being written."""
+    INTERRUPTED = "interrupted"
+    """Its writer was stopped before the scan ended; a writer may go on with it."""
+
+    @property
+    def final(self) -> bool:
+        """Whether it says how the scan ended."""
+        return self not in (Outcome.RUNNING, Outcome.INTERRUPTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Points ``start .. stop - 1`` of a channel that were lost; fill stands in their place."""
+
+    start: int
+    stop: int
+    reason: str
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        return f"points {self.start} to {self.stop - 1} lost: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +58,16 @@ class ChannelTally:
     """What went wrong with this channel; empty when nothing did."""
     files_missing: tuple[str, ...] = ()
     """Detector files that were announced and are not there."""
+    gaps: tuple[Gap, ...] = ()
+    """Points that were lost, in order."""
+    external: tuple[str, ...] = ()
+    """Detector files that the dataset shows."""
 
     @property
     def complete(self) -> bool:
         """Whether every published point is in the file."""
-        return self.published == self.written and not self.problems and not self.files_missing
+        troubles = self.problems or self.files_missing or self.gaps
+        return self.published == self.written and not troubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +90,9 @@ class Verdict:
             text += "; " + "; ".join(self.reasons)
         return text
 
-    def as_json(self) -> str:
-        """The whole verdict as JSON text, for the file and the history."""
-        document: dict[str, Any] = {
+    def document(self) -> dict[str, Any]:
+        """The whole verdict as a JSON document."""
+        return {
             "outcome": self.outcome.value,
             "reasons": list(self.reasons),
             "warnings": list(self.warnings),
@@ -73,23 +101,35 @@ class Verdict:
                 for tally in sorted(self.channels, key=lambda one: one.channel)
             },
         }
-        return json.dumps(document, ensure_ascii=False)
+
+    def as_json(self) -> str:
+        """The whole verdict as JSON text, for the history."""
+        return json.dumps(self.document(), ensure_ascii=False)
 
     @classmethod
-    def from_json(cls, text: str) -> "Verdict":
-        """The verdict that ``as_json`` gave; its channels are in the order of their names.
+    def from_document(cls, document: Any) -> "Verdict":
+        """The verdict that ``document`` gave; its channels are in the order of their names.
 
         Raises:
-            ValueError: this is no JSON text, or an outcome that this version does not know.
+            ValueError: an outcome that this version does not know.
             LookupError: a part is missing.
         """
-        document = json.loads(text)
         return cls(
             Outcome(document["outcome"]),
             tuple(document["reasons"]),
             tuple(document["warnings"]),
             tuple(_tally(name, tally) for name, tally in document["channels"].items()),
         )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Verdict":
+        """The verdict that ``as_json`` gave.
+
+        Raises:
+            ValueError: this is no JSON text, or as ``from_document``.
+            LookupError: a part is missing.
+        """
+        return cls.from_document(json.loads(text))
 
 
 def _tally(name: str, document: dict[str, Any]) -> ChannelTally:
@@ -99,16 +139,20 @@ def _tally(name: str, document: dict[str, Any]) -> ChannelTally:
         document["written"],
         tuple(document.get("problems", ())),
         tuple(document.get("files_missing", ())),
+        tuple(Gap(*gap) for gap in document.get("gaps", ())),
+        tuple(document.get("external", ())),
     )
 
 
 def _tally_document(tally: ChannelTally) -> dict[str, Any]:
     document: dict[str, Any] = {"published": tally.published, "written": tally.written}
-    if tally.problems:
-        document["problems"] = list(tally.problems)
-    if tally.files_missing:
-        document["files_missing"] = list(tally.files_missing)
-    return document
+    more: dict[str, list[Any]] = {
+        "problems": list(tally.problems),
+        "files_missing": list(tally.files_missing),
+        "gaps": [[gap.start, gap.stop, gap.reason] for gap in tally.gaps],
+        "external": list(tally.external),
+    }
+    return document | {name: values for name, values in more.items() if values}
 
 
 def judge(
@@ -141,6 +185,7 @@ def _reason(tally: ChannelTally) -> str:
         parts.append(f"{tally.written} points written, end of the channel not seen")
     elif tally.published not in (None, tally.written):
         parts.append(f"{tally.written} of {tally.published} points written")
+    parts += [gap.text for gap in tally.gaps]
     parts += tally.problems
     if tally.files_missing:
         shown = ", ".join(tally.files_missing[:3])

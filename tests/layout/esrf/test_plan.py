@@ -11,6 +11,7 @@ from tests.support_description import at, channel, images, line_scan, mesh, path
 from nexus_writer_service.errors import LayoutError
 from nexus_writer_service.layout.esrf import EsrfOptions, EsrfPlan, plan
 from nexus_writer_service.layout.plan import Place, ScanPlan
+from nexus_writer_service.layout.writer_note import WriterNote, read_writer_note, writer_note
 from nexus_writer_service.model.description import (
     Channel,
     ChannelName,
@@ -31,7 +32,7 @@ from nexus_writer_service.model.tree import (
     StreamDataset,
     merged,
 )
-from nexus_writer_service.model.verdict import ChannelTally, judge
+from nexus_writer_service.model.verdict import ChannelTally, Outcome, Verdict, judge
 
 NOW = datetime(2026, 11, 20, 19, 0, 0, 5, tzinfo=UTC)
 FILE = "/data/sample/sample_1.h5"
@@ -99,8 +100,14 @@ def test_the_start_has_all_that_is_known_and_no_data() -> None:
         "7.1/writer",
         "7.1/writer/status",
         "7.1/writer/date",
+        "7.1/writer/type",
+        "7.1/writer/data",
+        "7.1/writer/description",
     }
     assert value(tree, "7.1/writer/status") == "RUNNING"
+    assert read_writer_note(value(tree, "7.1/writer/data")) == WriterNote(
+        scan.key, Verdict(Outcome.RUNNING)
+    )
     assert value(tree, "7.1/writer/date") == "2026-11-20T19:00:00.000005+00:00"
     assert at(tree, "7.1/instrument/positioners_dial_start/robx") == Dataset(2.0, {"units": "mm"})
     assert at(tree, "7.1/instrument/name") == Dataset("ESRF-id00", {"short_name": "id00"})
@@ -417,15 +424,7 @@ def test_the_verdict_stands_in_every_entry() -> None:
     bad = judge([ChannelTally(ChannelName("axis:robx"), 4, 3)])
     tree = made(scan).verdict(bad)[FILE]
     for entry in ("7.1", "7.2"):
-        assert at(tree, f"{entry}/writer") == Group(
-            {
-                "status": Dataset("FAILED"),
-                "type": Dataset("application/json"),
-                "data": Dataset(bad.as_json()),
-                "description": Dataset(bad.summary),
-            },
-            {"NX_class": "NXnote"},
-        )
+        assert at(tree, f"{entry}/writer") == writer_note(scan.key, bad)
     tree = made(scan).verdict(judge(()))[FILE]
     assert value(tree, "7.1/writer/status") == "SUCCEEDED"
 

@@ -8,6 +8,7 @@ from nexus_writer_service.layout.esrf import metadata
 from nexus_writer_service.layout.esrf.datasets import EsrfOptions, dataset, is_text
 from nexus_writer_service.layout.esrf.names import item_name, normalized
 from nexus_writer_service.layout.esrf.slots import Slot
+from nexus_writer_service.layout.writer_note import NOTE, writer_note
 from nexus_writer_service.model.description import Json, Note, ScanDescription
 from nexus_writer_service.model.tree import Dataset, Group, Node, SoftLink, merged
 from nexus_writer_service.model.verdict import Outcome, Verdict, judge
@@ -61,10 +62,10 @@ class Structure:
             date: the moment, in ISO 8601.
         """
         scan = self.scan
-        note = {"status": Dataset("RUNNING"), "date": Dataset(date)}
+        date_note = Group({"date": Dataset(date)})
         children: dict[str, Node] = {
             "title": Dataset(metadata.text(scan.title or scan.name)),
-            "writer": Group(note, {"NX_class": "NXnote"}),
+            NOTE: merged(writer_note(scan.key, Verdict(Outcome.RUNNING)), date_note),
         }
         if scan.start_time:
             children["start_time"] = Dataset(metadata.text(scan.start_time))
@@ -125,14 +126,7 @@ class Structure:
 
     def verdict(self, verdict: Verdict) -> Group:
         """The verdict, in the writer's note."""
-        complete = verdict.outcome is Outcome.COMPLETE
-        note = {
-            "status": Dataset("SUCCEEDED" if complete else "FAILED"),
-            "type": Dataset("application/json"),
-            "data": Dataset(metadata.text(verdict.as_json())),
-            "description": Dataset(metadata.text(verdict.summary)),
-        }
-        return entry({"writer": Group(note, {"NX_class": "NXnote"})})
+        return entry({NOTE: writer_note(self.scan.key, verdict)})
 
     def _instrument_name(self) -> Mapping[str, Node]:
         if not self.options.configurable:
@@ -172,10 +166,10 @@ def _notes(notes: tuple[Note, ...]) -> dict[str, Node]:
     if not notes:
         return {}
     found: dict[str, Node] = {}
-    for number, note in enumerate(notes, 1):
+    for number, comment in enumerate(notes, 1):
         children = {
-            "data": Dataset(metadata.text(note.text)),
-            "date": Dataset(metadata.text(note.date)),
+            "data": Dataset(metadata.text(comment.text)),
+            "date": Dataset(metadata.text(comment.date)),
             "type": Dataset("text/plain"),
         }
         found[f"note_{number:02d}"] = Group(children, {"NX_class": "NXnote"})
