@@ -108,6 +108,11 @@ class CommittedFile:
         except FAILURES as error:
             raise file_error(error, self.path, "commit") from error
 
+    @property
+    def pending(self) -> bool:
+        """Whether there are commits that do not show yet."""
+        return self._journaled.pending
+
     def poll(self) -> None:
         """Let commits show that wait for readers to leave the file.
 

@@ -219,8 +219,13 @@ class NexusFile:
         self._growing.committed()
         self._raise(failed)
 
+    @property
+    def pending(self) -> bool:
+        """Whether there are commits that do not show yet."""
+        return self._file.pending
+
     def poll(self) -> None:
-        """Let commits show that wait for readers to leave. Call it every half second or so.
+        """Let commits show that wait for readers to leave. Call it often while some are pending.
 
         Raises:
             FileError: the disk does not take them. They are safe, and wait on.

@@ -203,6 +203,11 @@ class JournaledFile:
         if self._pending_since is None:
             self._pending_since = self._clock()
 
+    @property
+    def pending(self) -> bool:
+        """Whether there are commits that do not show yet."""
+        return self._pending_since is not None
+
     def poll(self) -> None:
         """Let the commits show that wait for readers to leave, if these did or stay too long.
 

@@ -21,6 +21,7 @@ class FilePool:
         self._roots = tuple(os.path.realpath(root) for root in roots)
         self._files: dict[str, NexusFile] = {}
         self._users: dict[str, int] = {}
+        self._trouble = ""
 
     def acquire(self, path: str) -> NexusFile:
         """The open file; pair with ``release``.
@@ -51,14 +52,12 @@ class FilePool:
                 return
 
     def commit(self) -> Mapping[NexusFile, FileError]:
-        """Commit every file that has something new, poll the others; returns the errors."""
+        """Commit every file that has something new; returns the errors."""
         errors: dict[NexusFile, FileError] = {}
         for file in list(self._files.values()):
             try:
                 if file.dirty:
                     file.commit()
-                else:
-                    file.poll()
             except FileError as error:
                 errors[file] = error
             except Exception as error:  # noqa: BLE001 - other files must be committed
@@ -67,6 +66,22 @@ class FilePool:
                 )
                 _log.exception("committing %s failed", file.path)
         return errors
+
+    def poll(self) -> None:
+        """Let the commits show that wait for readers to leave, where these have left."""
+        for file in self._files.values():
+            if file.pending:
+                try:
+                    file.poll()
+                except FileError as error:
+                    if str(error) != self._trouble:  # it is tried again many times
+                        _log.warning("%s", error)
+                    self._trouble = str(error)
+
+    @property
+    def pending(self) -> bool:
+        """Whether there are commits that do not show yet."""
+        return any(file.pending for file in self._files.values())
 
     @property
     def dirty(self) -> bool:

@@ -31,6 +31,8 @@ _MOST_BUFFERED = 64 << 20
 """Bytes of points in buffers of files above which they are committed before the tick."""
 _IDLE = 60.0
 """Seconds between two turns of a scribe without scans; anything that comes in wakes it at once."""
+_POLL = 0.03
+"""Seconds between two looks whether readers have left a file that has a commit to show."""
 _EVENT_BYTES = 200
 """What an event without points holds, roughly."""
 
@@ -113,14 +115,17 @@ class Scribe:
         due: float | None = None
         while not self._stopping:
             wait = _IDLE if due is None else max(0.0, due - clock.monotonic())
+            if files.pending:
+                wait = min(wait, _POLL)
             urgent = [self._handle(item) for item in self._inbox.take(wait)]
             if due is None and (files.dirty or self._writers):
                 # Also without anything new: scans wait for late files, for room on the disk.
                 due = clock.monotonic() + self._tick
+            files.poll()
             full = files.buffered_bytes >= _MOST_BUFFERED
             if any(urgent) or full or (due is not None and clock.monotonic() >= due):
                 self._commit()
-                due = None
+                due = clock.monotonic() + self._tick if self._writers else None
         self._finish()
 
     def _handle(self, item: ScanEvent | _Call) -> bool:
