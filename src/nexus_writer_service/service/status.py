@@ -14,6 +14,17 @@ from nexus_writer_service.model.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
+class StateChange:
+    """A scan writer came into a state."""
+
+    state: ScanState
+    time: datetime
+    """When; with a time zone."""
+    reason: str
+    """Why, for people."""
+
+
+@dataclass(frozen=True, slots=True)
 class ScanStatus:
     """A scan writer at one moment."""
 
@@ -37,6 +48,10 @@ class ScanStatus:
     warnings: tuple[str, ...] = ()
     verdict: Verdict | None = None
     """Known when the scan is over."""
+    states: tuple[StateChange, ...] = ()
+    """All states so far, in order, with the present one."""
+    over: bool = False
+    """The writer has let go of the file."""
 
     @property
     def urls(self) -> tuple[str, ...]:
