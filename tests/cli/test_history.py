@@ -1,14 +1,17 @@
 """``nexus-writer history``: tables and explanations for people, plain text for programs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.support_history import over, recorded
+from tests.support_history import ended, left, over, recorded, running
 from typer.testing import CliRunner
 
 from nexus_writer_service.cli.history import default_history
 from nexus_writer_service.cli.main import app, main
 from nexus_writer_service.errors import SettingsError
+from nexus_writer_service.model.description import ChannelName
+from nexus_writer_service.model.verdict import ChannelTally, Gap, judge
 
 
 @pytest.fixture
@@ -74,6 +77,103 @@ def test_of_scans_with_one_name_the_newest_is_explained_and_the_others_named(pat
     assert "key      again" in output
     assert output.splitlines()[-1].endswith("scan:test_session:1")
     assert "again" not in output_of(path, "scan:test_session:1")
+
+
+@pytest.fixture
+def unfinished(tmp_path):
+    """A history with a scan that runs, one that was left, and one that is over."""
+    path = tmp_path / "unfinished.sqlite"
+    recorded(
+        path,
+        running(4, started=4, now=4),
+        left(running(5, started=5, now=5), minute=6),
+        ended(running(6, started=6, now=7), over(6, minute=8)),
+    )
+    return path
+
+
+def test_a_scan_that_runs_is_in_the_table_with_its_start_and_in_the_same_columns(unfinished):
+    _, first, *others = output_of(unfinished).splitlines()
+    assert first.startswith("not ended")
+    assert "  running since 2026-11-21 1" in first
+    assert "/data/sample.h5::/4.1" in first
+    assert [line.split()[3] for line in (first, *others)] == ["4_ascan", "6_ascan", "5_ascan"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "scans"),
+    [
+        (("--running",), ["4_ascan", "5_ascan"]),
+        (("--failed",), ["5_ascan"]),
+        (("--running", "--failed"), ["5_ascan"]),
+        (("--since", "2026-11-23"), ["4_ascan"]),
+    ],
+)
+def test_unfinished_scans_can_be_chosen(unfinished, arguments, scans):
+    _, *lines = output_of(unfinished, *arguments).splitlines()
+    assert [line.split()[3] for line in lines] == scans
+
+
+def test_a_terminal_shows_scans_that_run(unfinished, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "running since" in output_of(unfinished)
+
+
+def test_the_states_of_a_scan_are_explained_with_their_times(unfinished):
+    lines = output_of(unfinished, "6_ascan").splitlines()
+    states = lines[lines.index("states:") + 1 :][:3]
+    assert [line.split()[2] for line in states] == ["INIT", "ON", "OFF"]
+    assert states[1].endswith("accepting data")
+    assert states[2].split()[0] == "2026-11-21"
+
+
+def test_a_scan_that_no_writer_has_finished_is_explained_with_what_to_do(unfinished):
+    assert "its writer was killed and could not tell" in output_of(unfinished, "4_ascan")
+    output = output_of(unfinished, "5_ascan")
+    assert "interrupted" in output.splitlines()[0]
+    assert "killed" not in output
+    assert "nexus-writer recover" in output
+    assert "nexus-writer recover" not in output_of(unfinished, "6_ascan")
+
+
+def test_gaps_and_detector_files_are_explained_channel_by_channel(tmp_path):
+    tallies = [
+        ChannelTally(
+            *(ChannelName("cam:image"), 100, 90),
+            problems=("it stopped early",),
+            files_missing=("/data/late.h5",),
+            external=tuple(f"/data/img_{number:04}.h5" for number in range(30)),
+        ),
+        ChannelTally(ChannelName("axis:robx"), 100, 100, gaps=(Gap(3, 7, "it was trimmed"),)),
+    ]
+    path = tmp_path / "history.sqlite"
+    recorded(path, replace(over(1), verdict=judge(tallies)))
+    lines = output_of(path, "1_ascan").splitlines()
+
+    def section(title):
+        rest = lines[lines.index(f"{title}:") + 1 :]
+        end = next((index for index, line in enumerate(rest) if line.endswith(":")), len(rest))
+        return [line.split(maxsplit=1) for line in rest[:end]]
+
+    assert section("gaps") == [["axis:robx", "points 3 to 6 lost: it was trimmed"]]
+    assert section("missing files") == [["cam:image", "/data/late.h5"]]
+    files = section("external files")
+    assert files[0] == ["cam:image", "/data/img_0000.h5"]
+    assert files[-1] == ["cam:image", "and 20 more, the last: /data/img_0029.h5"]
+    assert len(files) == 11
+    (line,) = [line for line in lines if line.startswith("  cam:image") and " 90 " in line]
+    assert line.split(maxsplit=3)[1:] == ["100", "90", "it stopped early"]
+
+
+def test_names_that_are_no_text_and_line_breaks_are_printed_as_one_line(tmp_path):
+    path = tmp_path / "history.sqlite"
+    verdict = judge([], problems=["first\nsecond", "/data/\udcff.h5 is missing"])
+    recorded(path, replace(over(1), name="1_as\ncan", verdict=verdict))
+    assert len(output_of(path).splitlines()) == 2
+    output = output_of(path, "scan:test_session:1")
+    assert "  - first second\n" in output
+    assert "\\udcff.h5 is missing" in output
 
 
 @pytest.mark.parametrize(

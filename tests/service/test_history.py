@@ -1,19 +1,23 @@
-"""Verdicts are kept for ever, and keeping them never costs a scan."""
+"""What became of scans is kept for ever, and keeping it never costs a scan."""
 
 import logging
 import multiprocessing
+import resource
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.support_history import NOON, over, recorded
+from tests.support_history import NOON, ended, left, over, recorded, running
 from tests.support_waiting import wait_for
 
 from nexus_writer_service.errors import FileError
+from nexus_writer_service.model.description import ChannelName
 from nexus_writer_service.model.states import ScanState
-from nexus_writer_service.model.verdict import Outcome
+from nexus_writer_service.model.verdict import ChannelTally, Gap, Outcome, Verdict
 from nexus_writer_service.service import history as module
 from nexus_writer_service.service.history import History
 
@@ -77,9 +81,10 @@ def test_a_writer_that_was_refused_does_not_hide_what_the_other_one_saved(path, 
     assert scan.verdict.outcome is Outcome.COMPLETE
 
 
-def test_a_scan_without_a_verdict_is_not_recorded(path):
-    recorded(path, replace(over(1), verdict=None))
-    assert not path.exists()
+def test_a_scan_that_is_not_to_be_saved_is_not_recorded(path):
+    history = recorded(path, replace(over(1), verdict=None, state=ScanState.OFF))
+    assert history.unfinished() == []
+    assert history.settled() == frozenset()
 
 
 def test_names_that_are_no_text_are_kept_readable(path):
@@ -118,7 +123,7 @@ def test_a_file_that_is_damaged_inside_is_moved_aside(path):
     assert len(list(path.parent.glob("*.damaged-*"))) == 1
 
 
-def test_a_locked_file_is_told_once_and_tried_again_with_the_next_scan(path, caplog, monkeypatch):
+def test_a_locked_file_is_told_once_and_tried_again(path, caplog, monkeypatch):
     monkeypatch.setattr(module, "_BUSY", 0.01)
     recorded(path, over(1))
     history = History(path)
@@ -141,7 +146,7 @@ def test_a_locked_file_is_told_once_and_tried_again_with_the_next_scan(path, cap
 def test_what_could_not_be_saved_until_the_end_is_counted(tmp_path, caplog):
     (tmp_path / "file").touch()
     recorded(tmp_path / "file" / "history.sqlite", over(1), over(2))
-    assert "the verdicts of 2 scans are not in it" in caplog.text
+    assert "2 changes of scans are not in it" in caplog.text
     assert [one.levelno for one in caplog.records] == [logging.WARNING] * 2
 
 
@@ -149,7 +154,7 @@ def test_what_waits_is_bounded(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(module, "_MOST_WAITING", 2)
     (tmp_path / "file").touch()
     recorded(tmp_path / "file" / "history.sqlite", *(over(number) for number in range(5)))
-    assert "the verdicts of 5 scans are not in it" in caplog.text
+    assert "5 changes of scans are not in it" in caplog.text
 
 
 def _record_many(path, session):
@@ -173,3 +178,309 @@ def test_a_verdict_of_an_unknown_kind_is_an_error_that_names_the_file(path):
         base.execute('UPDATE scans SET verdict = \'{"outcome": "splendid"}\'')
     with pytest.raises(FileError, match=r"history\.sqlite cannot be read.*splendid"):
         history.scans()
+
+
+# ------------------------------------------------------------------------- unfinished scans
+
+
+def test_a_scan_is_known_from_its_start_with_all_its_states(path):
+    scan = running(1, started=0.5, now=1)
+    history = recorded(path, running(1, started=0.5, file=None))
+    (known,) = history.scans()
+    assert (known.verdict, known.ended, known.file) == (Verdict(Outcome.RUNNING), None, None)
+    recorded(path, scan)
+    (known,) = history.scans()
+    assert (known.state, known.urls) == (ScanState.ON, scan.urls)
+    recorded(path, ended(scan, over(1, minute=2)))
+    (known,) = history.scans()
+    assert [(one.state, one.time) for one in known.states] == [
+        (ScanState.INIT, NOON + timedelta(minutes=0.5)),
+        (ScanState.ON, NOON + timedelta(minutes=1)),
+        (ScanState.OFF, NOON + timedelta(minutes=2)),
+    ]
+    assert known.states[1].reason == "accepting data"
+    assert (known.started, known.ended) == (known.states[0].time, known.states[2].time)
+
+
+def test_what_a_scan_lost_and_where_its_images_are_comes_back(path):
+    tally = ChannelTally(
+        *(ChannelName("cam:image"), 100, 100),
+        gaps=(Gap(3, 7, "trimmed"),),
+        external=("/data/img_0000.h5", "/data/img_0001.h5"),
+    )
+    verdict = Verdict(Outcome.INCOMPLETE, ("a gap",), (), (tally,))
+    (scan,) = recorded(path, replace(over(1), verdict=verdict)).scans()
+    assert scan.verdict == verdict
+
+
+def test_unfinished_scans_are_those_that_run_or_were_left(path):
+    history = recorded(
+        path,
+        running(1, started=1),
+        running(2, started=3, session="other"),
+        left(running(3, started=2, now=2), minute=4),
+        over(4),
+        over(5, written=3),
+        over(6, failure="no room"),
+    )
+    assert names(history.unfinished()) == ["2_ascan", "1_ascan", "3_ascan"]
+    assert names(history.unfinished("test_session")) == ["1_ascan", "3_ascan"]
+    assert names(history.scans(unfinished=True)) == names(history.unfinished())
+    assert names(history.scans(unfinished=True, failed=True)) == ["3_ascan"]
+
+
+def test_settled_scans_are_those_of_which_the_file_tells_how_they_ended(path):
+    history = recorded(
+        path,
+        running(1),
+        left(running(2, now=2), minute=4),
+        over(3),
+        over(4, written=3),
+        over(5, failure="no room"),
+        over(6, session="other"),
+    )
+    assert history.settled("test_session") == {"scan:test_session:3", "scan:test_session:4"}
+    assert history.settled() - history.settled("test_session") == {"scan:other:6"}
+    assert history.settled("none") == frozenset()
+
+
+def test_scans_that_run_come_first_and_a_moment_does_not_hide_them(path):
+    history = recorded(path, running(1), over(2), over(3, failure="no room"), over(4, written=1))
+    assert names(history.scans()) == ["1_ascan", "4_ascan", "3_ascan", "2_ascan"]
+    assert names(history.scans(since=NOON + timedelta(minutes=4))) == ["1_ascan", "4_ascan"]
+    assert names(history.scans(failed=True)) == ["4_ascan", "3_ascan"]
+
+
+def test_a_scan_that_was_refused_is_failed_before_it_ends(path):
+    refused = replace(
+        over(1, failure="no room"),
+        verdict=None,
+        reason="another writer is writing it",
+    )
+    (scan,) = recorded(path, refused).scans(failed=True)
+    assert scan.verdict == Verdict(Outcome.FAILED, ("another writer is writing it",))
+
+
+def test_without_a_file_nothing_is_unfinished_and_nothing_settled(path):
+    assert History(path).unfinished() == []
+    assert History(path).settled() == frozenset()
+    assert not path.exists()
+
+
+def test_a_writer_killed_with_its_first_scan_leaves_an_empty_file_which_is_no_error(path):
+    path.parent.mkdir()
+    path.touch()
+    assert History(path).unfinished() == []
+    assert History(path).settled() == frozenset()
+    with pytest.raises(FileError, match="there is no history"):
+        History(path).scans()
+
+
+@pytest.mark.parametrize("question", ["unfinished", "settled", "scans"])
+def test_a_damaged_file_is_an_error_and_not_an_empty_one(path, question):
+    path.parent.mkdir()
+    path.write_bytes(b"this is not a database" * 1000)
+    with pytest.raises(FileError, match="cannot be read"):
+        getattr(History(path), question)()
+
+
+@pytest.mark.parametrize("question", ["unfinished", "settled", "scans"])
+def test_a_directory_in_its_place_is_an_error(path, question):
+    path.mkdir(parents=True)
+    with pytest.raises(FileError, match="cannot be read"):
+        getattr(History(path), question)()
+
+
+# ------------------------------------------------------------------------ files of old versions
+
+_OLD = """
+    CREATE TABLE scans (
+        key TEXT PRIMARY KEY, name TEXT, session TEXT, file TEXT, entries TEXT, started TEXT,
+        ended TEXT, state TEXT, outcome TEXT, summary TEXT, verdict TEXT, warnings TEXT);
+    CREATE INDEX scans_by_end ON scans (ended);
+    INSERT INTO scans VALUES ('scan:test_session:1', '1_ascan', 'test_session', '/data/sample.h5',
+        '["1.1"]', '2026-11-21T12:00:00.000000+00:00', '2026-11-21T12:01:00.000000+00:00', 'OFF',
+        'complete', 'complete: 10 points in 1 channels', '{"outcome": "complete", "reasons": [],
+        "warnings": [], "channels": {"axis:robx": {"published": 10, "written": 10}}}', '[]');
+    INSERT INTO scans VALUES ('scan:test_session:2', '2_ascan', 'test_session', '/data/sample.h5',
+        '[]', '2026-11-21T12:00:00.000000+00:00', '2026-11-21T12:02:00.000000+00:00', 'FAULT',
+        'failed', 'failed: 0 points in 0 channels; no room', '{"outcome": "failed", "reasons":
+        ["no room"], "warnings": [], "channels": {}}', '[]');
+"""
+
+
+@pytest.fixture
+def old(path):
+    """A file of the version that kept only scans that were over."""
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as base:
+        base.executescript(_OLD)
+    return path
+
+
+def test_a_file_of_an_old_version_is_read_as_it_is(old):
+    before = old.read_bytes()
+    history = History(old)
+    assert names(history.scans()) == ["2_ascan", "1_ascan"]
+    assert names(history.scans(failed=True)) == ["2_ascan"]
+    assert history.unfinished() == []
+    assert history.settled() == {"scan:test_session:1"}
+    assert history.scans()[0].states == ()
+    assert old.read_bytes() == before
+
+
+def test_a_file_of_an_old_version_is_written_on(old):
+    again = running(2, started=3, now=4)
+    history = recorded(old, running(1, started=5), again, running(3, started=-1))
+    assert [(scan.name, scan.verdict.outcome) for scan in history.scans()] == [
+        ("2_ascan", Outcome.RUNNING),
+        ("3_ascan", Outcome.RUNNING),
+        ("1_ascan", Outcome.COMPLETE),
+    ]
+    assert history.scans()[0].states == again.states
+    recorded(old, over(4))
+    assert history.settled() == {"scan:test_session:1", "scan:test_session:4"}
+
+
+def test_an_old_and_a_new_file_are_laid_out_alike(old, tmp_path):
+    new = tmp_path / "new.sqlite"
+    recorded(old, over(3))
+    recorded(new, over(3))
+
+    def layout(file):
+        with closing(sqlite3.connect(file)) as base:
+            indexes = base.execute("SELECT name FROM sqlite_master WHERE type = 'index'")
+            return set(indexes), list(base.execute("PRAGMA table_info(scans)"))
+
+    assert layout(old) == layout(new)
+
+
+def test_a_row_that_this_version_does_not_understand_does_not_stop_the_writer(path):
+    history = recorded(path, over(1))
+    with closing(sqlite3.connect(path)) as base, base:
+        base.execute("UPDATE scans SET states = '[[\"SPLENDID\", 3, 4]]'")
+    recorded(path, over(1), over(2))
+    assert names(history.scans()) == ["2_ascan", "1_ascan"]
+
+
+# ---------------------------------------------------------------------------------- trouble
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {},
+        {"session": "test_session"},
+        {"scan": "1_ascan"},
+        {"session": "test_session", "scan": "1_ascan"},
+        {"failed": True},
+        {"session": "test_session", "failed": True},
+        {"unfinished": True},
+        {"session": "test_session", "unfinished": True},
+        {"session": "test_session", "since": NOON},
+    ],
+    ids=str,
+)
+def test_every_question_is_answered_by_an_index(path, chosen, monkeypatch):
+    history = recorded(path, over(1), over(2, written=3), running(3))
+    asked = []
+    question = module._question
+
+    def remembered(*arguments):
+        asked.append(question(*arguments))
+        return asked[-1]
+
+    monkeypatch.setattr(module, "_question", remembered)
+    history.scans(**chosen)
+    history.settled(chosen.get("session"))
+    parameters = {"session": None, "scan": None, "since": None, "limit": 1}
+    with closing(sqlite3.connect(path)) as base:
+        plans = [
+            " ".join(row[3] for row in base.execute("EXPLAIN QUERY PLAN " + one, parameters))
+            for one in asked
+        ]
+    plan, settled_plan = plans
+    narrow = {"unfinished": "scans_unfinished", "failed": "scans_failed", "scan": "scans_by_name"}
+    others = {"session": "scans_of_session"}
+    index = next((name for key, name in {**narrow, **others}.items() if key in chosen), None)
+    assert (index or "scans_newest") in plan
+    assert "scans_settled" in settled_plan
+
+
+def test_a_full_disk_costs_nothing_once_there_is_room_again(path, caplog, monkeypatch):
+    monkeypatch.setattr(module, "_RETRY", 0.05)
+    recorded(path, over(1))
+    history = History(path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, hard))
+    try:
+        for number in range(2, 100):
+            history.record(over(number, warnings=("x" * 1000,)))
+        wait_for(lambda: "tried again" in caplog.text, what="warning")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    # Nothing more is recorded: time alone brings the next attempt.
+    wait_for(lambda: len(history.scans()) == 99, what="all scans in the file")
+    history.close()
+
+
+_KILLED = """
+import os, sys
+from pathlib import Path
+from tests.support_history import ended, over, recorded, running
+path = Path(sys.argv[1])
+for number in range(int(sys.argv[2]), 10_000):
+    scan = running(number, started=number, now=number)
+    recorded(path, scan)
+    print("began", number, flush=True)
+    recorded(path, ended(scan, over(number, minute=number + 1)))
+    print("ended", number, flush=True)
+"""
+
+
+def test_what_was_saved_outlives_kills_at_any_instant(path):
+    began: set[int] = set()
+    over_with: set[int] = set()
+    for first, lines in ((0, 1), (100, 7), (200, 12), (300, 2), (400, 5)):
+        with subprocess.Popen(
+            [sys.executable, "-c", _KILLED, path, str(first)], stdout=subprocess.PIPE, text=True
+        ) as writer:
+            assert writer.stdout is not None
+            said = [writer.stdout.readline() for _ in range(lines)]
+            writer.kill()
+            said += [line for line in writer.stdout.read().splitlines() if line]
+        for word, number in map(str.split, said):
+            (began if word == "began" else over_with).add(int(number))
+    history = History(path)
+    known = {int(scan.name.split("_")[0]): scan for scan in history.scans()}
+    assert began <= set(known)
+    # Each kill may have come between what was saved and what was said.
+    assert over_with <= {number for number, scan in known.items() if scan.ended}
+    assert len(known) <= len(began) + 5
+    assert len(history.unfinished()) + len(history.settled()) == len(known)
+    assert list(path.parent.glob("*.damaged*")) == []
+
+
+def _tell_one_scan(path, minutes):
+    for minute in minutes:
+        scan = running(1, started=minute, now=minute + 0.1)
+        recorded(path, running(1, started=minute, file=None))
+        recorded(path, scan)
+        recorded(path, ended(scan, over(1, failure="refused", minute=minute + 0.2)))
+        recorded(path, ended(scan, over(1, written=minute, minute=minute + 0.3)))
+
+
+def test_processes_that_tell_of_one_scan_at_the_same_time_lose_nothing(path):
+    context = multiprocessing.get_context("spawn")
+    shares = [range(start, 8, 2) for start in (0, 1)]
+    writers = [context.Process(target=_tell_one_scan, args=(path, share)) for share in shares]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    (scan,) = History(path).scans()
+    assert scan.verdict.channels[0].written == 7
+    assert scan.started == NOON
+    # INIT, ON, failed, and what it ended with after all: of each of the eight.
+    assert len(scan.states) == 32

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -17,8 +17,18 @@ from nexus_writer_service.model.verdict import ChannelTally, Outcome
 from nexus_writer_service.service.history import History, PastScan
 
 _COLUMNS = ("ended", "session", "scan", "verdict", "where")
-_STYLES = {Outcome.COMPLETE: "green", Outcome.INCOMPLETE: "yellow", Outcome.FAILED: "red"}
+_STYLES = {
+    Outcome.COMPLETE: "green",
+    Outcome.INCOMPLETE: "yellow",
+    Outcome.FAILED: "red",
+    Outcome.RUNNING: "cyan",
+    Outcome.INTERRUPTED: "magenta",
+}
 _VERDICT = _COLUMNS.index("verdict")
+_NOT_ENDED = "not ended"
+"""In place of a time: two words as well, so that programs find the other columns."""
+_MOST_SHOWN = 10
+"""Gaps and detector files that are named of each channel."""
 
 
 def default_history(environment: Mapping[str, str]) -> Path:
@@ -45,12 +55,21 @@ def history(
     scan: Annotated[
         str | None, typer.Argument(help="Explain this scan: its name (4_ascan) or key.")
     ] = None,
+    *,
     session: Annotated[str | None, typer.Option(help="Only scans of this session.")] = None,
     failed: Annotated[
-        bool, typer.Option("--failed", help="Only scans that are not complete.")
+        bool,
+        typer.Option("--failed", help="Only scans that have ended, or were left, incomplete."),
+    ] = False,
+    running: Annotated[
+        bool,
+        typer.Option(
+            "--running", help="Only scans that are being written or were left by a writer."
+        ),
     ] = False,
     since: Annotated[
-        datetime | None, typer.Option(help="Only scans that ended then or later (local time).")
+        datetime | None,
+        typer.Option(help="Only scans that ended then or later (local time), or have not ended."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 50,
     file: Annotated[
@@ -58,19 +77,25 @@ def history(
         typer.Option("--history", help="Default: that of this user, as the writers have it."),
     ] = None,
 ) -> None:
-    """Tell what became of scans, newest first, or of one scan in detail."""
+    """Tell what became of scans, newest first after those that run, or of one scan in detail."""
     kept = History(file or default_history(os.environ))
     since = since.astimezone() if since is not None else None
-    found = kept.scans(session, scan=scan, failed=failed, since=since, limit=limit)
+    found = kept.scans(
+        session, scan=scan, failed=failed, unfinished=running, since=since, limit=limit
+    )
     if not found:
         raise FileError(f"no such scan in the history {kept}")
     if scan is None:
         _print_table(found)
         return
-    sys.stdout.writelines(line + "\n" for line in _explanation(found[0]))
+    _print_lines(_explanation(found[0]))
     if found[1:]:
-        sys.stdout.write("\nolder scans of that name, to be explained by their key:\n")
-        sys.stdout.writelines(f"  {_time(one.ended)}  {one.key}\n" for one in found[1:])
+        _print_lines(["", "older scans of that name, to be explained by their key:"])
+        _print_lines(f"  {_end(one)}  {one.key}" for one in found[1:])
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    sys.stdout.writelines(_printable(line) + "\n" for line in lines)
 
 
 def _print_table(scans: Sequence[PastScan]) -> None:
@@ -79,9 +104,7 @@ def _print_table(scans: Sequence[PastScan]) -> None:
     if not console.is_terminal:
         # For other programs: whole lines, nothing is cut or wrapped.
         widths = [max(map(len, column)) for column in zip(_COLUMNS, *rows, strict=True)]
-        for row in (_COLUMNS, *rows):
-            line = "  ".join(map(str.ljust, row, widths))
-            sys.stdout.write(line.rstrip() + "\n")
+        _print_lines("  ".join(map(str.ljust, row, widths)).rstrip() for row in (_COLUMNS, *rows))
         return
     table = Table(*(name.capitalize() for name in _COLUMNS), box=None)
     for one, row in zip(scans, rows, strict=True):
@@ -93,36 +116,73 @@ def _print_table(scans: Sequence[PastScan]) -> None:
 
 def _cells(scan: PastScan) -> tuple[str, ...]:
     cells = (
-        *(_time(scan.ended), scan.session, scan.name),
-        *(scan.verdict.summary, " ".join(scan.urls) or scan.file or ""),
+        *(_end(scan), scan.session, scan.name, _verdict(scan)),
+        " ".join(scan.urls) or scan.file or "",
     )
-    return tuple(" ".join(cell.split()) for cell in cells)
+    return tuple(_printable(" ".join(cell.split())) for cell in cells)
+
+
+def _end(scan: PastScan) -> str:
+    return _NOT_ENDED if scan.ended is None else _time(scan.ended)
+
+
+def _verdict(scan: PastScan) -> str:
+    if scan.verdict.outcome is Outcome.RUNNING:
+        return f"running since {_time(scan.started)}"
+    return scan.verdict.summary
 
 
 def _explanation(scan: PastScan) -> Iterator[str]:
     verdict = scan.verdict
-    yield f"scan {scan.name} of session {scan.session}: {verdict.summary}"
+    yield f"scan {scan.name} of session {scan.session}: {_verdict(scan)}"
     yield f"  key      {scan.key}"
     yield f"  started  {_time(scan.started)}"
-    yield f"  ended    {_time(scan.ended)}, {scan.state.value}"
+    yield f"  ended    {_end(scan)}, {scan.state.value}"
     for where in scan.urls or (scan.file or "in no file",):
         yield f"  where    {where}"
+    yield from _advice(verdict.outcome)
+    if scan.states:
+        yield "states:"
+        yield from (
+            f"  {_time(one.time)}  {one.state.value:5}  {one.reason}" for one in scan.states
+        )
     for title, texts in (("reasons", verdict.reasons), ("warnings", _warnings(scan))):
         if texts:
             yield f"{title}:"
             yield from (f"  - {text}" for text in texts)
-    if verdict.channels:
-        width = max(len("channels"), *(len(tally.channel) + 2 for tally in verdict.channels))
-        yield f"{'channels':{width}}  {'published':>10}  {'written':>10}"
-        for tally in verdict.channels:
-            yield _tally_line(tally, width)
+    yield from _channels(verdict.channels)
 
 
-def _tally_line(tally: ChannelTally, width: int) -> str:
-    published = "unknown" if tally.published is None else tally.published
-    line = f"{'  ' + tally.channel:{width}}  {published:>10}  {tally.written:>10}"
-    troubles = [*tally.problems, *(f"missing: {file}" for file in tally.files_missing)]
-    return line + (f"  {'; '.join(troubles)}" if troubles else "")
+def _advice(outcome: Outcome) -> Iterator[str]:
+    """What a person can do about a scan that no writer has finished."""
+    if outcome is Outcome.RUNNING:
+        yield "  It is being written, or its writer was killed and could not tell."
+    if outcome in (Outcome.RUNNING, Outcome.INTERRUPTED):
+        yield "  While Redis has its data, a writer of the session goes on with what was left;"
+        yield "  after that, nexus-writer recover finishes what is in the file."
+
+
+def _channels(tallies: Sequence[ChannelTally]) -> Iterator[str]:
+    if not tallies:
+        return
+    width = max(len("channels"), *(len(tally.channel) + 2 for tally in tallies))
+    yield f"{'channels':{width}}  {'published':>10}  {'written':>10}"
+    for tally in tallies:
+        published = "unknown" if tally.published is None else tally.published
+        line = f"{'  ' + tally.channel:{width}}  {published:>10}  {tally.written:>10}"
+        yield f"{line}  {'; '.join(tally.problems)}".rstrip()
+    for title, lists in (
+        ("gaps", [[gap.text for gap in tally.gaps] for tally in tallies]),
+        ("missing files", [tally.files_missing for tally in tallies]),
+        ("external files", [tally.external for tally in tallies]),
+    ):
+        if any(lists):
+            yield f"{title}:"
+        for tally, texts in zip(tallies, lists, strict=True):
+            label = f"{'  ' + tally.channel:{width}}"
+            yield from (f"{label}  {text}" for text in texts[:_MOST_SHOWN])
+            if more := texts[_MOST_SHOWN:]:
+                yield f"{label}  and {len(more)} more, the last: {more[-1]}"
 
 
 def _warnings(scan: PastScan) -> tuple[str, ...]:
@@ -131,3 +191,8 @@ def _warnings(scan: PastScan) -> tuple[str, ...]:
 
 def _time(time: datetime) -> str:
     return time.astimezone().isoformat(" ", "seconds")
+
+
+def _printable(line: str) -> str:
+    """One line of text, whatever bytes the name of a file has."""
+    return " ".join(line.splitlines()).encode("utf-8", "backslashreplace").decode()

@@ -1,10 +1,10 @@
 """What became of every scan, kept for ever: an SQLite file that many writers may share.
 
-A scan is never slowed down or lost by its history: verdicts are saved in a thread of their own, and
-what cannot be saved now is tried again with the next scan.
+A scan is never slowed down or lost by its history: what is known is saved in a thread of its own,
+at once, and what cannot be saved now is tried again.
 
 The file has SQLite's rollback journal, not a write-ahead log, since that one needs shared memory
-and home directories are often on NFS. It is synced fully: a few milliseconds for each scan, in a
+and home directories are often on NFS. It is synced fully: a few milliseconds for each change, in a
 thread that nobody waits for, and a verdict survives a power cut.
 """
 
@@ -15,16 +15,19 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from nexus_writer_service.errors import FileError
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Verdict
-from nexus_writer_service.service.status import ScanStatus
+from nexus_writer_service.service.past_scan import PastScan, account, together
+from nexus_writer_service.service.status import ScanStatus, StateChange
+
+__all__ = ["History", "PastScan"]
 
 _log = logging.getLogger(__name__)
 
@@ -32,65 +35,46 @@ _BUSY = 5.0
 """Seconds for which another process that writes is waited for."""
 _CLOSE_PATIENCE = 12.0
 """Seconds that ``close`` waits: two attempts at a locked file; a stalled disk may never answer."""
+_RETRY = 10.0
+"""Seconds after which what could not be saved is tried again."""
 _MOST_WAITING = 10_000
-"""Scans that are remembered for a later attempt (some kilobytes each)."""
+"""Changes that are remembered for a later attempt (some kilobytes each)."""
 
-_CREATE = (
-    """CREATE TABLE IF NOT EXISTS scans (
+_TABLE = """
+    CREATE TABLE IF NOT EXISTS scans (
         key TEXT PRIMARY KEY, name TEXT, session TEXT, file TEXT, entries TEXT, started TEXT,
-        ended TEXT, state TEXT, outcome TEXT, summary TEXT, verdict TEXT, warnings TEXT)""",
-    "CREATE INDEX IF NOT EXISTS scans_by_end ON scans (ended)",
-)
-# The newest verdict on a scan holds, but "could not be saved" does not replace what is in a file:
-# it is what the second of two writers of a session says.
-_SAVE = """
-    INSERT INTO scans (key, name, session, file, entries, started, ended, state, outcome, summary,
-        verdict, warnings)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (key) DO UPDATE SET name = excluded.name, session = excluded.session,
-        file = excluded.file, entries = excluded.entries, started = excluded.started,
-        ended = excluded.ended, state = excluded.state, outcome = excluded.outcome,
-        summary = excluded.summary, verdict = excluded.verdict, warnings = excluded.warnings
-    WHERE (excluded.outcome <> 'failed', excluded.ended) >= (scans.outcome <> 'failed', scans.ended)
+        ended TEXT, state TEXT, outcome TEXT, summary TEXT, verdict TEXT, warnings TEXT,
+        states TEXT)
 """
-_SELECT = """
-    SELECT * FROM scans
-    WHERE (:scan IS NULL OR name = :scan OR key = :scan)
-        AND (:session IS NULL OR session = :session)
-        AND (NOT :failed OR outcome <> 'complete')
-        AND (:since IS NULL OR ended >= :since)
-    ORDER BY ended DESC, key LIMIT :limit
+_STATES = "ALTER TABLE scans ADD COLUMN states TEXT"
+"""Files of the first version have none."""
+# What an index is for must be in a question word for word.
+_NEWEST = "coalesce(ended, '~' || started)"
+"""Sorts scans by their ends, and those that have not ended behind them all."""
+_UNFINISHED = "outcome IN ('running', 'interrupted')"
+_FAILED = "outcome IN ('incomplete', 'failed', 'interrupted')"
+_SETTLED = "outcome IN ('complete', 'incomplete')"
+_INDEXES = (
+    f"CREATE INDEX IF NOT EXISTS scans_newest ON scans ({_NEWEST})",
+    f"CREATE INDEX IF NOT EXISTS scans_of_session ON scans (session, {_NEWEST})",
+    "CREATE INDEX IF NOT EXISTS scans_by_name ON scans (name)",
+    f"CREATE INDEX IF NOT EXISTS scans_failed ON scans ({_NEWEST}) WHERE {_FAILED}",
+    f"CREATE INDEX IF NOT EXISTS scans_unfinished ON scans ({_NEWEST}) WHERE {_UNFINISHED}",
+    f"CREATE INDEX IF NOT EXISTS scans_settled ON scans (session, key) WHERE {_SETTLED}",
+    "DROP INDEX IF EXISTS scans_by_end",
+)
+_SAVE = """
+    INSERT OR REPLACE INTO scans (key, name, session, file, entries, started, ended, state,
+        outcome, summary, verdict, warnings, states)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-@dataclass(frozen=True, slots=True)
-class PastScan:
-    """A scan that is over, as the history knows it."""
-
-    key: ScanKey
-    name: str
-    session: str
-    file: str | None
-    entries: tuple[str, ...]
-    started: datetime
-    """When the writer learned of the scan."""
-    ended: datetime
-    state: ScanState
-    verdict: Verdict
-    warnings: tuple[str, ...]
-    """Those of the verdict, and what came up after it was written."""
-
-    @property
-    def urls(self) -> tuple[str, ...]:
-        """Where the entries are, ``/data/file.h5::/4.1``."""
-        return tuple(f"{self.file}::/{entry}" for entry in self.entries)
-
-
 class History:
-    """The verdicts of all scans, in one file.
+    """What is known of all scans, in one file.
 
-    ``record`` is for the writer, ``scans`` and ``find`` read what is in the file, in any process.
+    ``record`` is for the writer; the others read what is in the file, in any process.
 
     Args:
         path: of the file; it and its directory are made with the first scan.
@@ -106,13 +90,12 @@ class History:
     # ------------------------------------------------------------------------------ writing
 
     def record(self, status: ScanStatus) -> None:
-        """Save the verdict on a scan, soon; returns at once and never fails.
+        """Save what is known of a scan, soon; returns at once and never fails.
 
-        What is known of the same scan is replaced, unless it is newer or this writer could not
-        save the scan while another could. A status without a verdict is not recorded.
+        To be told of every change of a scan's state. A verdict on what is in a file is replaced
+        only by a newer one of that kind, anything else by whatever is newer. Of scans that are not
+        to be saved (OFF and without a verdict) nothing is kept.
         """
-        if status.verdict is None or status.ended is None:
-            return
         with self._lock:
             if self._thread is None:
                 # A daemon, since a disk that never answers may not keep the process from ending.
@@ -129,7 +112,7 @@ class History:
         self._queue.put(None)
         thread.join(_CLOSE_PATIENCE)
         if thread.is_alive():
-            _log.warning("history %s: the disk does not answer, some verdicts may be missing", self)
+            _log.warning("history %s: the disk does not answer, something may be missing", self)
 
     def __str__(self) -> str:
         return str(self._path)
@@ -137,8 +120,15 @@ class History:
     def _run(self) -> None:
         waiting: list[ScanStatus] = []
         forgotten = 0
-        while (status := self._queue.get()) is not None:
-            waiting.append(status)
+        while True:
+            try:
+                status = self._queue.get(timeout=_RETRY if waiting else None)
+            except queue.Empty:
+                pass
+            else:
+                if status is None:
+                    break
+                waiting.append(status)
             if len(waiting) > _MOST_WAITING:
                 del waiting[0]
                 forgotten += 1
@@ -147,10 +137,10 @@ class History:
         if waiting and self._saved(waiting):
             waiting.clear()
         if missing := forgotten + len(waiting):
-            _log.warning("history %s: the verdicts of %d scans are not in it", self, missing)
+            _log.warning("history %s: %d changes of scans are not in it", self, missing)
 
     def _saved(self, scans: Sequence[ScanStatus]) -> bool:
-        """Save scans; tells whether they are in the file. Each trouble is told once."""
+        """Save changes; tells whether they are in the file. Each trouble is told once."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -163,19 +153,24 @@ class History:
         except (OSError, sqlite3.Error) as error:
             if str(error) != self._trouble:
                 self._trouble = str(error)
-                _log.warning("history %s: %s; tried again with the next scan", self, error)
+                _log.warning("history %s: %s; tried again until it can be saved", self, error)
             return False
         self._trouble = ""
         return True
 
     def _save(self, scans: Sequence[ScanStatus]) -> None:
         # Opened for each attempt: whatever becomes of the file, the next attempt finds it.
-        with closing(sqlite3.connect(self._path, timeout=_BUSY)) as base:
+        base = sqlite3.connect(self._path, timeout=_BUSY, isolation_level=None)
+        with closing(base):
             base.execute("PRAGMA synchronous = FULL")
-            for statement in _CREATE:
-                base.execute(statement)
-            with base:
-                base.executemany(_SAVE, [row for scan in scans for row in _rows(scan)])
+            # Nobody else writes between what is read of a scan and what is made of it.
+            base.execute("BEGIN IMMEDIATE")
+            _make_tables(base)
+            for scan in scans:
+                if told := account(scan):
+                    known = _known(base, told.key)
+                    base.execute(_SAVE, _row(together(known, told) if known else told))
+            base.execute("COMMIT")
 
     def _move_aside(self) -> None:
         """Give a damaged file another name, with its journal, which no new file may meet."""
@@ -206,38 +201,29 @@ class History:
         *,
         scan: str | None = None,
         failed: bool = False,
+        unfinished: bool = False,
         since: datetime | None = None,
         limit: int | None = None,
     ) -> list[PastScan]:
-        """Scans in the file, newest first.
+        """Scans in the file: those that are being written, then the others, newest first.
 
         Args:
             session: only those of this session.
             scan: only those with this name or key.
-            failed: only those that are not complete.
-            since: only those that ended at this moment or later; with a time zone.
+            failed: only those that have ended, or were left by their writer, and are not complete.
+            unfinished: only those that are being written or were left by their writer.
+            since: only those that ended at this moment or later, or did not; with a time zone.
             limit: at most so many.
 
         Raises:
             FileError: there is no such file, or it cannot be read.
         """
-        if not self._path.exists():
+        found = self._choose(
+            session, scan=scan, failed=failed, unfinished=unfinished, since=since, limit=limit
+        )
+        if found is None:
             raise FileError(f"there is no history {self}: no writer has saved a scan with it yet")
-        wanted = {
-            "session": session,
-            "scan": scan,
-            "failed": failed,
-            "since": None if since is None else _time_text(since),
-            "limit": -1 if limit is None else limit,
-        }
-        # Looking makes no file, but may have to undo what a killed writer began: not read-only.
-        address = f"{self._path.resolve().as_uri()}?mode=rw"
-        try:
-            with closing(sqlite3.connect(address, uri=True, timeout=_BUSY)) as base:
-                base.row_factory = sqlite3.Row
-                return [_past(row) for row in base.execute(_SELECT, wanted)]
-        except (sqlite3.Error, ValueError, LookupError) as error:
-            raise FileError(f"history {self} cannot be read: {error}") from error
+        return found
 
     def find(self, scan: str) -> list[PastScan]:
         """The scans with this name or key, newest first: names come back with every dataset.
@@ -247,27 +233,143 @@ class History:
         """
         return self.scans(scan=scan)
 
+    def unfinished(self, session: str | None = None) -> list[PastScan]:
+        """Scans that are being written or were left by their writer, newest first.
+
+        A writer that was killed could not tell: its scans are "being written" until another writer
+        goes on with them, or ``nexus-writer recover`` finishes them.
+
+        Args:
+            session: only those of this session.
+
+        Raises:
+            FileError: the file is there and cannot be read.
+        """
+        return self._choose(session, unfinished=True) or []
+
+    def settled(self, session: str | None = None) -> frozenset[ScanKey]:
+        """Scans that need no writer any more: what became of them is in their file.
+
+        Scans that could not be saved are not among them: another attempt may succeed.
+
+        Args:
+            session: only those of this session.
+
+        Raises:
+            FileError: the file is there and cannot be read.
+        """
+        conditions = {"session = :session": session is not None, _SETTLED: True}
+        with self._opened() as base:
+            if base is None:
+                return frozenset()
+            keys = base.execute(_question("key", conditions), {"session": session})
+            return frozenset(ScanKey(key) for (key,) in keys)
+
+    def _choose(
+        self,
+        session: str | None = None,
+        *,
+        scan: str | None = None,
+        failed: bool = False,
+        unfinished: bool = False,
+        since: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[PastScan] | None:
+        """As ``scans``; None when nothing was ever saved."""
+        # A plus keeps SQLite from looking through a whole session where another index is narrower.
+        plus = "+" if scan is not None or failed or unfinished else ""
+        conditions = {
+            f"{plus}session = :session": session is not None,
+            "(name = :scan OR key = :scan)": scan is not None,
+            _FAILED: failed,
+            _UNFINISHED: unfinished,
+            f"{_NEWEST} >= :since": since is not None,
+        }
+        wanted = {
+            "session": session,
+            "scan": scan,
+            "since": None if since is None else _time_text(since),
+            "limit": -1 if limit is None else limit,
+        }
+        question = _question("*", conditions, f"ORDER BY {_NEWEST} DESC, key LIMIT :limit")
+        with self._opened() as base:
+            if base is None:
+                return None
+            base.row_factory = sqlite3.Row
+            return [_past(dict(row)) for row in base.execute(question, wanted)]
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection | None]:
+        """The file, for reading; None when nothing was ever saved. Its errors become FileError."""
+        try:
+            if not self._path.exists():
+                yield None
+                return
+            # Looking makes no file, but may have to undo what a killed writer began: not read-only.
+            address = f"{self._path.resolve().as_uri()}?mode=rw"
+            with closing(sqlite3.connect(address, uri=True, timeout=_BUSY)) as base:
+                # A writer that was killed with its first scan leaves an empty file.
+                yield base if _columns(base) else None
+        except (OSError, sqlite3.Error, ValueError, LookupError, TypeError) as error:
+            raise FileError(f"history {self} cannot be read: {error}") from error
+
 
 def _tells_damage(error: sqlite3.DatabaseError) -> bool:
     # The low byte is the kind of error; an error of the Python module itself has no code.
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
 
 
-def _rows(scan: ScanStatus) -> Iterator[tuple[str | None, ...]]:
-    """The row of a scan that is over."""
-    if scan.verdict is None or scan.ended is None:
-        return
+def _make_tables(base: sqlite3.Connection) -> None:
+    base.execute(_TABLE)
+    if "states" not in _columns(base):
+        base.execute(_STATES)
+    for statement in _INDEXES:
+        base.execute(statement)
+
+
+def _columns(base: sqlite3.Connection) -> set[str]:
+    """Empty when there is no table."""
+    return {name for _, name, *_ in base.execute("PRAGMA table_info(scans)")}
+
+
+def _question(what: str, conditions: dict[str, bool], order: str = "") -> str:
+    """A question with the conditions that count: only such an one finds its index.
+
+    All of it is text of this module; what users say is given as parameters.
+    """
+    where = " AND ".join(text for text, counts in conditions.items() if counts) or "TRUE"
+    return " ".join(("SELECT", what, "FROM scans WHERE", where, order))
+
+
+def _known(base: sqlite3.Connection, key: ScanKey) -> PastScan | None:
+    """What the file tells of a scan; None for nothing, or nothing that this version understands."""
+    rows = base.cursor()
+    rows.row_factory = sqlite3.Row
+    row = rows.execute("SELECT * FROM scans WHERE key = ?", (_clean(key),)).fetchone()
+    try:
+        return None if row is None else _past(dict(row))
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def _row(scan: PastScan) -> tuple[str | None, ...]:
+    states = [(one.state.value, _time_text(one.time), one.reason) for one in scan.states]
     row = (
         *(scan.key, scan.name, scan.session, scan.file, json.dumps(scan.entries)),
-        *(_time_text(scan.started), _time_text(scan.ended)),
+        *(_time_text(scan.started), None if scan.ended is None else _time_text(scan.ended)),
         *(scan.state.value, scan.verdict.outcome.value, scan.verdict.summary),
         *(scan.verdict.as_json(), json.dumps(scan.warnings, ensure_ascii=False)),
+        json.dumps(states, ensure_ascii=False),
     )
-    # Names of files may hold bytes that are no text, and SQLite takes no such thing.
-    yield tuple(text and text.encode("utf-8", "backslashreplace").decode() for text in row)
+    return tuple(text and _clean(text) for text in row)
 
 
-def _past(row: sqlite3.Row) -> PastScan:
+def _clean(text: str) -> str:
+    """Names of files may hold bytes that are no text, and SQLite takes no such thing."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _past(row: dict[str, Any]) -> PastScan:
     return PastScan(
         key=ScanKey(row["key"]),
         name=row["name"],
@@ -275,11 +377,18 @@ def _past(row: sqlite3.Row) -> PastScan:
         file=row["file"],
         entries=tuple(json.loads(row["entries"])),
         started=datetime.fromisoformat(row["started"]),
-        ended=datetime.fromisoformat(row["ended"]),
+        ended=row["ended"] and datetime.fromisoformat(row["ended"]),
         state=ScanState(row["state"]),
         verdict=Verdict.from_json(row["verdict"]),
         warnings=tuple(json.loads(row["warnings"])),
+        states=tuple(_states(row.get("states"))),
     )
+
+
+def _states(text: str | None) -> Iterator[StateChange]:
+    changes: list[list[Any]] = json.loads(text or "[]")
+    for state, time, reason in changes:
+        yield StateChange(ScanState(state), datetime.fromisoformat(time), reason)
 
 
 def _time_text(time: datetime) -> str:
