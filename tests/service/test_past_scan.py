@@ -14,6 +14,8 @@ from nexus_writer_service.service import past_scan as module
 from nexus_writer_service.service.past_scan import REAL, account, together
 from nexus_writer_service.service.status import StateChange
 
+reproducible = settings(derandomize=True, deadline=None)
+
 HOWS = ("killed early", "killed", "left", "complete", "incomplete", "failed")
 
 
@@ -64,6 +66,7 @@ def moment(status):
     return status.ended or status.states[-1].time
 
 
+@reproducible
 @given(st.data())
 def test_the_newest_real_verdict_holds_else_the_newest_account(data):
     told = data.draw(writers())
@@ -76,12 +79,14 @@ def test_the_newest_real_verdict_holds_else_the_newest_account(data):
     assert scan.ended == (newest.ended if newest.verdict else None)
 
 
+@reproducible
 @given(st.data())
 def test_the_order_in_which_writers_tell_changes_nothing(data):
     told = data.draw(writers())
     assert known(in_any_order(data.draw, told)) == known(in_any_order(data.draw, told))
 
 
+@reproducible
 @given(st.data())
 def test_telling_something_again_changes_nothing(data):
     statuses = in_any_order(data.draw, data.draw(writers()))
@@ -89,6 +94,7 @@ def test_telling_something_again_changes_nothing(data):
     assert known([*statuses, *again]) == known(statuses)
 
 
+@reproducible
 @given(st.data())
 def test_the_states_of_all_writers_are_kept_by_time(data):
     told = data.draw(writers())
@@ -98,6 +104,7 @@ def test_the_states_of_all_writers_are_kept_by_time(data):
     assert scan.started == min(life[0].started for life in told)
 
 
+@reproducible
 @given(st.data())
 def test_where_a_scan_was_written_is_not_forgotten_by_a_writer_that_only_begins(data):
     told = data.draw(writers())
@@ -107,7 +114,7 @@ def test_where_a_scan_was_written_is_not_forgotten_by_a_writer_that_only_begins(
     assert bool(scan.entries) == bool(scan.file)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(reproducible, max_examples=25)
 @given(st.data())
 def test_the_file_of_the_history_tells_the_same(tmp_path_factory, data):
     statuses = in_any_order(data.draw, data.draw(writers()))
