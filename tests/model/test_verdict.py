@@ -1,5 +1,6 @@
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +42,21 @@ def test_a_failed_scan_says_why_first():
     verdict = judge([], failure="no room", problems=["a plot is missing"])
     assert verdict.outcome is Outcome.FAILED
     assert verdict.reasons == ("no room", "a plot is missing")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "summary"),
+    [
+        (Verdict(Outcome.RUNNING), "running"),
+        (Verdict(Outcome.INTERRUPTED, ("its writer died",)), "interrupted: its writer died"),
+        (Verdict(Outcome.COMPLETE), "complete: 0 points in 0 channels"),
+        (judge([], failure="no room"), "failed: no room"),
+        (judge([tally(3, 2)]), "incomplete: 2 points in 1 channels; channel axis:robx: 2 of 3"),
+    ],
+)
+def test_points_that_nobody_counted_are_not_called_none(verdict, summary):
+    assert verdict.summary.startswith(summary)
+    assert ("points in" in verdict.summary) == ("points in" in summary)
 
 
 def test_warnings_alone_leave_a_scan_complete():

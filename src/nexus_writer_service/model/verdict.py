@@ -84,11 +84,12 @@ class Verdict:
     @property
     def summary(self) -> str:
         """One sentence for people."""
-        points = sum(tally.written for tally in self.channels)
-        text = f"{self.outcome.value}: {points} points in {len(self.channels)} channels"
-        if self.reasons:
-            text += "; " + "; ".join(self.reasons)
-        return text
+        parts = list(self.reasons)
+        if self.channels or self.outcome is Outcome.COMPLETE:
+            # Without tallies nobody has counted, which is not the same as no points.
+            points = sum(tally.written for tally in self.channels)
+            parts.insert(0, f"{points} points in {len(self.channels)} channels")
+        return ": ".join(filter(None, (self.outcome.value, "; ".join(parts))))
 
     def document(self) -> dict[str, Any]:
         """The whole verdict as a JSON document."""
