@@ -6,12 +6,16 @@ from typing import Annotated
 
 import typer
 
+from nexus_writer_service.cli.check import check
 from nexus_writer_service.cli.history import history
+from nexus_writer_service.cli.recover import recover
+from nexus_writer_service.cli.supervise import supervise
 from nexus_writer_service.errors import WriterError
 from nexus_writer_service.hdf5.tree_text import tree_lines
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
-app.command()(history)
+for command in (history, recover, check, supervise):
+    app.command()(command)
 
 
 @app.callback()
@@ -35,3 +39,7 @@ def main() -> None:
         app()
     except WriterError as error:
         sys.exit(f"nexus-writer: {error}")
+
+
+if __name__ == "__main__":
+    main()

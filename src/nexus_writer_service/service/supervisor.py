@@ -1,0 +1,146 @@
+"""A parent that starts a writer again whenever it dies, and has its files recovered before.
+
+It opens no data file itself and imports no HDF5, so that nothing a damaged file does can end it.
+"""
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+_log = logging.getLogger(__name__)
+
+FIRST_PAUSE: Final = 1.0
+LONGEST_PAUSE: Final = 60.0
+GOOD_WHILE: Final = 600.0
+"""Seconds that a writer must have run for its death to count as the first one."""
+_NOT_STARTED: Final = 127
+"""As a shell has it."""
+_STOPS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Supervisor:
+    """Runs a command until it ends by itself or is told to.
+
+    Args:
+        command: program and arguments; no shell sees them.
+        recover: called after each death, before the next start.
+        clock: seconds since some moment.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        recover: Callable[[], object],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._command = list(command)
+        self._recover = recover
+        self._clock = clock
+        self._child: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+        self._unsent: list[int] = []
+
+    def run(self, pause: Callable[[float], object]) -> int:
+        """Start the command, and again whenever it dies; returns its last exit status.
+
+        Args:
+            pause: waits so many seconds, less when ``stop`` is called.
+        """
+        seconds = FIRST_PAUSE
+        while not self._stopped:
+            started = self._clock()
+            status = self._run_once()
+            if status:
+                _log.warning("the writer has ended %s; recovering its files", _manner(status))
+                self._recover_safely()
+            if not status or self._stopped:
+                _log.info("the writer has ended %s and is not started again", _manner(status))
+                return status if status >= 0 else 128 - status
+            if self._clock() - started >= GOOD_WHILE:
+                seconds = FIRST_PAUSE
+            _log.warning("starting it again in %g s", seconds)
+            pause(seconds)
+            seconds = min(2 * seconds, LONGEST_PAUSE)
+        return 0
+
+    def stop(self, number: int) -> None:
+        """Pass a signal on, and do not start the command again; a signal handler may call it."""
+        self._stopped = True
+        self._unsent.append(signal.SIGTERM if number == signal.SIGHUP else number)
+        self._send()
+
+    def _send(self) -> None:
+        while self._child is not None and self._unsent:
+            self._child.send_signal(self._unsent.pop(0))
+
+    def _run_once(self) -> int:
+        """Run the command; its exit status, negative for the signal that killed it."""
+        try:
+            # In a group of its own: what is typed at a terminal comes through this process only.
+            child = subprocess.Popen(  # noqa: S603 - to run it is what we are for
+                self._command, stdin=subprocess.DEVNULL, process_group=0
+            )
+        except OSError as error:
+            _log.error("cannot start %s: %s", self._command[0], error)
+            return _NOT_STARTED
+        _log.info("started %s as process %d", self._command[0], child.pid)
+        self._child = child
+        self._send()  # what came meanwhile
+        status = child.wait()
+        self._child = None
+        return status
+
+    def _recover_safely(self) -> None:
+        try:
+            self._recover()
+        except Exception:  # noqa: BLE001 - whatever it is, the writer must be started again
+            _log.exception("recovery failed: run nexus-writer recover by hand")
+
+
+def _manner(status: int) -> str:
+    if status < 0:
+        try:
+            return f"by {signal.Signals(-status).name}"
+        except ValueError:
+            return f"by signal {-status}"
+    return f"with exit status {status}"
+
+
+@contextmanager
+def signals_to(stop: Callable[[int], None]) -> Iterator[Callable[[float], None]]:
+    """While this is entered, signals that ask this process to end go to ``stop``.
+
+    Yields:
+        A pause of so many seconds that ends when such a signal comes.
+    """
+    # A pipe, since a handler may run in the middle of anything, also of setting an event.
+    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        stop(number)
+        with contextlib.suppress(BlockingIOError):
+            os.write(writer, b".")
+
+    def pause(seconds: float) -> None:
+        select.select([reader], [], [], seconds)
+
+    before = {number: signal.getsignal(number) for number in _STOPS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # nohup
+            signal.signal(number, handle)
+    try:
+        yield pause
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(reader)
+        os.close(writer)
