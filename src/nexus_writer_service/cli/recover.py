@@ -179,7 +179,7 @@ class Recoverer:
 
 def say(path: str, text: str) -> None:
     """Print one line on a file."""
-    line = " ".join(f"{path}: {text}".split("\n"))
+    line = " ".join((text if path in text else f"{path}: {text}").split("\n"))
     # Names may hold bytes that are no text, and a terminal takes no such thing.
     typer.echo(line.encode("utf-8", "backslashreplace").decode())
 

@@ -4,6 +4,7 @@ For files that are open to be read only. A writer's own handle must never follow
 """
 
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -75,11 +76,7 @@ def missing_sources(dataset: h5py.Dataset) -> Iterator[str]:
 def _missing_blocks(own: str, dataset: h5py.Dataset) -> Iterator[str]:
     blocks: dict[str, dict[str, _Bounds]] = {}
     for source in dataset.virtual_sources():
-        # HDF5 reads "%b" in a name as the number of the block: the first one must be there.
-        file, path = (
-            name.replace("%b", "0").replace("%%", "%")
-            for name in (source.file_name, source.dset_name)
-        )
+        file, path = map(_first_name, (source.file_name, source.dset_name))
         bounds = blocks.setdefault(file, {}).setdefault(path, [])
         bounds += _last_index(source.src_space)
     for file, paths in blocks.items():
@@ -94,6 +91,11 @@ def _missing_blocks(own: str, dataset: h5py.Dataset) -> Iterator[str]:
             yield f"source {file} cannot be read: {cause(error)}"
             continue
         yield from (f"source {text} in {file}" for text in found if text)
+
+
+def _first_name(name: str) -> str:
+    """The name as HDF5 reads it for the first block: "%b" is the number of the block."""
+    return re.sub("%([b%])", lambda found: "0" if found[1] == "b" else "%", name)
 
 
 def _last_index(space: Any) -> _Bounds:
