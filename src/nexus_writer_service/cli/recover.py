@@ -23,9 +23,9 @@ from nexus_writer_service.hdf5.inspect import files_with_journal, inspect, journ
 from nexus_writer_service.layout.writer_note import WriterNote
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.states import ScanState
-from nexus_writer_service.model.verdict import Verdict
+from nexus_writer_service.model.verdict import Outcome, Verdict
 from nexus_writer_service.service.conclude import conclude
-from nexus_writer_service.service.history import History
+from nexus_writer_service.service.history import History, PastScan
 from nexus_writer_service.service.status import ScanStatus
 
 _GONE = "its writer was stopped, and Redis does not hold the scan any more: nobody can go on"
@@ -121,60 +121,72 @@ class Recoverer:
         if not found.readable:
             say(path, "it is damaged: no entry was concluded; copy out of it what can be read")
             return False
-        notes = {
-            name: note for name, note in found.entries.items() if note is not None and not note.over
-        }
-        if notes:
-            self._conclude(path, notes)
+        notes = {name: note for name, note in found.entries.items() if note is not None}
+        ended = {note.scan: note.verdict for note in notes.values() if note.over}
+        unfinished = {name: note for name, note in notes.items() if not note.over}
+        if unfinished:
+            ended |= self._conclude(path, unfinished)
+        self._record(path, ended)
         amount = f", {found.nbytes / 1e6:.1f} MB of values" if self._values else ""
         say(path, f"readable: {found.objects} objects{amount}")
         return True
 
-    def _conclude(self, path: str, notes: Mapping[str, WriterNote]) -> None:
+    def _conclude(self, path: str, notes: Mapping[str, WriterNote]) -> dict[ScanKey, Verdict]:
+        """Conclude entries; returns the verdicts that are the last ones."""
         fate = self._fates.of(note.scan for note in notes.values())
         for entry, note in notes.items():
             if note.scan in fate.held:
                 say(path, f"/{entry}: is still in Redis: start the writer, and it goes on")
         scans = {note.scan for note in notes.values()} - fate.held
         if not scans:
-            return
+            return {}
         if fate.remark:
             say(path, fate.remark)
-        verdicts: dict[ScanKey, dict[str, Verdict]] = {}
         file = NexusFile.open(os.path.abspath(path))
         try:
-            for scan in sorted(scans):
-                verdicts[scan] = conclude(file, fate.reason, scan=scan, final=fate.final)
+            concluded = {
+                scan: conclude(file, fate.reason, scan=scan, final=fate.final)
+                for scan in sorted(scans)
+            }
         finally:
             file.close()
-        for scan, entries in verdicts.items():
+        for entries in concluded.values():
             for entry, verdict in entries.items():
                 say(path, f"/{entry}: {verdict.summary}")
-            if fate.final and entries:
-                self._record(path, scan, next(iter(entries.values())))
+        if not fate.final:
+            return {}
+        return {
+            scan: next(iter(entries.values())) for scan, entries in concluded.items() if entries
+        }
 
-    def _record(self, path: str, scan: ScanKey, verdict: Verdict) -> None:
-        """Tell a history that knows the scan."""
-        if self._history is None or not self._history.exists():
+    def _record(self, path: str, ended: Mapping[ScanKey, Verdict]) -> None:
+        """Tell a history that believes these scans to be unfinished."""
+        if self._history is None or not ended or not self._history.exists():
             return
         history = History(self._history)
         try:
-            for past in history.find(scan):
-                history.record(
-                    ScanStatus(
-                        *(past.key, past.name, past.session, ScanState.FAULT, verdict.summary),
-                        past.started,
-                        ended=datetime.now().astimezone(),
-                        file=past.file,
-                        entries=past.entries,
-                        warnings=past.warnings,
-                        verdict=verdict,
-                    )
-                )
+            for past in history.unfinished():
+                if past.key in ended:
+                    history.record(_status(past, ended[past.key]))
         except FileError as error:
             say(path, f"the verdict is in the file only: {error}")
         finally:
             history.close()
+
+
+def _status(scan: PastScan, verdict: Verdict) -> ScanStatus:
+    """The status of a scan that is over."""
+    return ScanStatus(
+        *(scan.key, scan.name, scan.session),
+        ScanState.OFF if verdict.outcome is Outcome.COMPLETE else ScanState.FAULT,
+        verdict.summary,
+        scan.started,
+        ended=datetime.now().astimezone(),
+        file=scan.file,
+        entries=scan.entries,
+        warnings=verdict.warnings,
+        verdict=verdict,
+    )
 
 
 def say(path: str, text: str) -> None:
