@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import redis
 from tests.support_hdf5 import run_python
+from tests.support_history import over, recorded, running
 from tests.support_left import (
     LATE_POINTS,
     POINTS,
@@ -23,10 +24,13 @@ from typer.testing import CliRunner
 
 from nexus_writer_service.cli.main import app
 from nexus_writer_service.layout.writer_note import DATA, read_writer_note
-from nexus_writer_service.model.tree import Group, SoftLink, at
+from nexus_writer_service.model.tree import Group, SoftLink
 from nexus_writer_service.model.verdict import Outcome, Verdict
+from nexus_writer_service.service.history import History
 
 _ALL = POINTS + LATE_POINTS
+_LONG_AGO = -1e6
+"""Minutes past the noon of the scans in the tests of histories."""
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +68,7 @@ def test_the_last_commit_is_brought_into_the_file(path):
     status, output = recover(path)
     assert status == 0, output
     assert "replayed" in output
-    assert "readable: 20 objects" in output
+    assert "readable: 23 objects" in output
     for entry in ("1.1", "2.1"):
         np.testing.assert_array_equal(values(path, entry), np.arange(_ALL))
     assert not journal(path).exists()
@@ -131,7 +135,7 @@ def test_only_unfinished_entries_of_our_writers_are_concluded(path):
     file = begin(path, e1="scan:1")
     done = Verdict(Outcome.COMPLETE)
     file.merge(Group({"2.1": entry_tree("scan:2", done)}))
-    file.merge(at("/other/link", SoftLink("/1.1/title"), {"/other": "NXcollection"}))
+    file.merge(Group({"other": Group({"title": SoftLink("/1.1/title")}, {"NX_class": "NXentry"})}))
     file.close()
     status, output = recover(path, "--final")
     assert status == 0
@@ -229,25 +233,25 @@ def test_a_journal_of_another_file_is_kept_but_not_used(path, tmp_path):
 # Modules, and the interpreter of the inspection, may be in a folder for one user only.
 _AS_NOBODY = """
 import os, sys
-from nexus_writer_service.cli import main
+from nexus_writer_service.cli import recover
 from nexus_writer_service.sources.bliss import presence
-
-def inspect(*arguments, **options):
-    os.seteuid(os.getuid())
-    try:
-        return inspect_as_before(*arguments, **options)
-    finally:
-        become_nobody()
 
 def become_nobody():
     if os.getuid() == 0:
         os.seteuid(65534)
 
-recover_module = sys.modules["nexus_writer_service.cli.recover"]
-inspect_as_before, recover_module.inspect = recover_module.inspect, inspect
+def inspect(*arguments, **options):
+    os.seteuid(os.getuid())
+    try:
+        return inspect_as_it_is(*arguments, **options)
+    finally:
+        become_nobody()
+
+inspect_as_it_is, recover.inspect = recover.inspect, inspect
 become_nobody()
-sys.argv = ["nexus-writer", "recover", *sys.argv[1:]]
-main.main()
+fates = recover.Fates(None, {}, final=True)
+recoverer = recover.Recoverer(fates, None, timeout=60, values=True)
+sys.exit(not recoverer.recover(sys.argv[1]))
 """
 
 
@@ -314,4 +318,63 @@ def test_in_a_hurry_values_are_not_read(path):
     status, output = recover(path, "--quick")
     assert status == 0
     assert "MB of values" not in output
+    assert len(values(path)) == _ALL
+
+
+# ------------------------------------------------------------------------- with a history
+
+
+@pytest.fixture
+def history(tmp_path, path):
+    """Knows four scans as running: in a file that is left, in a sound one, in none, in one away."""
+    left_by_a_killed_writer(path, e1="scan:1")
+    file = begin(tmp_path / "sound.h5")
+    file.merge(Group({"2.1": entry_tree("scan:2", Verdict(Outcome.COMPLETE))}))
+    file.close()
+    files = [str(path), str(tmp_path / "sound.h5"), None, str(tmp_path / "away.h5")]
+    scans = [
+        running(number, key=f"scan:{number}", started=_LONG_AGO, now=_LONG_AGO, file=file)
+        for number, file in enumerate(files, 1)
+    ]
+    recorded(tmp_path / "history.sqlite", *scans, over(5))
+    return tmp_path / "history.sqlite"
+
+
+def outcomes(history):
+    return {scan.name[0]: scan.verdict.outcome for scan in History(history).scans()}
+
+
+def test_all_files_of_unfinished_scans_are_recovered_and_the_history_told(path, history):
+    status, output = recover("--unfinished", f"--history={history}")
+    assert status == 0, output
+    assert len(values(path)) == _ALL
+    assert "sound.h5: readable" in output
+    assert "away.h5: it is not there any more" in output
+    assert outcomes(history) == {
+        "1": Outcome.INTERRUPTED,
+        "2": Outcome.COMPLETE,
+        "3": Outcome.RUNNING,
+        "4": Outcome.RUNNING,
+        "5": Outcome.COMPLETE,
+    }
+    recover(path, f"--history={history}", "--final")
+    (scan,) = History(history).find("scan:1")
+    assert scan.verdict.outcome is Outcome.INCOMPLETE
+    assert scan.file == str(path)
+
+
+def test_without_a_history_nothing_is_unfinished_and_none_is_made(tmp_path):
+    status, output = recover("--unfinished", f"--history={tmp_path / 'none.sqlite'}")
+    assert status == 0
+    assert "no such history" in output
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_history_that_cannot_be_read_is_told_and_named_files_are_recovered(path, tmp_path):
+    left_by_a_killed_writer(path, e1="scan:1")
+    damaged = tmp_path / "history.sqlite"
+    damaged.write_text("not a data base" * 100)
+    status, output = recover("--unfinished", f"--history={damaged}", path)
+    assert status == 1
+    assert "cannot be read" in output
     assert len(values(path)) == _ALL

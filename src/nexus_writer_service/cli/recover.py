@@ -24,7 +24,7 @@ from nexus_writer_service.layout.writer_note import WriterNote
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Outcome, Verdict
-from nexus_writer_service.service.conclude import conclude
+from nexus_writer_service.service.conclude import conclude, concluded
 from nexus_writer_service.service.history import History, PastScan
 from nexus_writer_service.service.status import ScanStatus
 
@@ -122,52 +122,51 @@ class Recoverer:
             say(path, "it is damaged: no entry was concluded; copy out of it what can be read")
             return False
         notes = {name: note for name, note in found.entries.items() if note is not None}
-        ended = {note.scan: note.verdict for note in notes.values() if note.over}
+        verdicts = {note.scan: note.verdict for note in notes.values() if note.over}
         unfinished = {name: note for name, note in notes.items() if not note.over}
         if unfinished:
-            ended |= self._conclude(path, unfinished)
-        self._record(path, ended)
+            verdicts |= self._conclude(path, unfinished)
+        self._record(path, verdicts)
         amount = f", {found.nbytes / 1e6:.1f} MB of values" if self._values else ""
         say(path, f"readable: {found.objects} objects{amount}")
         return True
 
     def _conclude(self, path: str, notes: Mapping[str, WriterNote]) -> dict[ScanKey, Verdict]:
-        """Conclude entries; returns the verdicts that are the last ones."""
+        """Conclude entries; returns the verdicts on their scans, but not on those left alone."""
         fate = self._fates.of(note.scan for note in notes.values())
+        verdicts = {}
         for entry, note in notes.items():
             if note.scan in fate.held:
                 say(path, f"/{entry}: is still in Redis: start the writer, and it goes on")
-        scans = {note.scan for note in notes.values()} - fate.held
-        if not scans:
-            return {}
-        if fate.remark:
+            else:
+                verdicts[entry] = concluded(note.verdict, fate.reason, final=fate.final)
+        if verdicts and fate.remark:
             say(path, fate.remark)
+        changed = {entry for entry in verdicts if verdicts[entry] != notes[entry].verdict}
+        if changed:
+            self._write(path, {notes[entry].scan for entry in changed}, fate)
+        for entry, verdict in verdicts.items():
+            say(path, f"/{entry}: {verdict.summary}")
+        return {notes[entry].scan: verdict for entry, verdict in verdicts.items()}
+
+    def _write(self, path: str, scans: set[ScanKey], fate: Fate) -> None:
         file = NexusFile.open(os.path.abspath(path))
         try:
-            concluded = {
-                scan: conclude(file, fate.reason, scan=scan, final=fate.final)
-                for scan in sorted(scans)
-            }
+            for scan in sorted(scans):
+                conclude(file, fate.reason, scan=scan, final=fate.final)
         finally:
             file.close()
-        for entries in concluded.values():
-            for entry, verdict in entries.items():
-                say(path, f"/{entry}: {verdict.summary}")
-        if not fate.final:
-            return {}
-        return {
-            scan: next(iter(entries.values())) for scan, entries in concluded.items() if entries
-        }
 
-    def _record(self, path: str, ended: Mapping[ScanKey, Verdict]) -> None:
+    def _record(self, path: str, verdicts: Mapping[ScanKey, Verdict]) -> None:
         """Tell a history that believes these scans to be unfinished."""
-        if self._history is None or not ended or not self._history.exists():
+        if self._history is None or not verdicts:
             return
         history = History(self._history)
         try:
             for past in history.unfinished():
-                if past.key in ended:
-                    history.record(_status(past, ended[past.key]))
+                verdict = verdicts.get(past.key, past.verdict)
+                if verdict != past.verdict:
+                    history.record(_status(past, verdict))
         except FileError as error:
             say(path, f"the verdict is in the file only: {error}")
         finally:
@@ -175,7 +174,7 @@ class Recoverer:
 
 
 def _status(scan: PastScan, verdict: Verdict) -> ScanStatus:
-    """The status of a scan that is over."""
+    """The status of a scan whose writer was stopped."""
     return ScanStatus(
         *(scan.key, scan.name, scan.session),
         ScanState.OFF if verdict.outcome is Outcome.COMPLETE else ScanState.FAULT,
@@ -186,6 +185,7 @@ def _status(scan: PastScan, verdict: Verdict) -> ScanStatus:
         entries=scan.entries,
         warnings=verdict.warnings,
         verdict=verdict,
+        over=True,
     )
 
 
@@ -201,10 +201,14 @@ def _writer_of(path: str) -> str:
     return f"process {journal.writer}" if journal and journal.writer else "another process"
 
 
+def _may(path: str, how: int) -> bool:
+    return os.access(path, how, effective_ids=os.access in os.supports_effective_ids)
+
+
 def _missing_rights(path: str) -> str:
     folder = os.path.dirname(os.path.realpath(path))
-    missing = [] if os.access(folder, os.W_OK | os.X_OK) else [f"make files in {folder}"]
-    if not os.access(path, os.R_OK | os.W_OK):
+    missing = [] if _may(folder, os.W_OK | os.X_OK) else [f"make files in {folder}"]
+    if not _may(path, os.R_OK | os.W_OK):
         missing.append("read and write the file")
     return f" (missing: the right to {' and to '.join(missing)})" if missing else ""
 

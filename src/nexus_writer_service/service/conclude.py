@@ -32,6 +32,13 @@ def unfinished(file: NexusFile) -> Iterator[tuple[str, WriterNote]]:
             yield entry, note
 
 
+def concluded(verdict: Verdict, reason: str, *, final: bool) -> Verdict:
+    """The verdict on a scan whose writer was stopped, with what was known before."""
+    outcome = Outcome.INCOMPLETE if final else Outcome.INTERRUPTED
+    reasons = tuple(dict.fromkeys((*verdict.reasons, reason)))
+    return replace(verdict, outcome=outcome, reasons=reasons)
+
+
 def conclude(
     file: NexusFile, reason: str, *, scan: ScanKey | None = None, final: bool
 ) -> dict[str, Verdict]:
@@ -52,15 +59,12 @@ def conclude(
     Raises:
         FileError: the file cannot be read, or does not take a verdict.
     """
-    outcome = Outcome.INCOMPLETE if final else Outcome.INTERRUPTED
     verdicts = {}
     for entry, note in list(unfinished(file)):
         if scan not in (None, note.scan):
             continue
-        old = note.verdict
-        reasons = tuple(dict.fromkeys((*old.reasons, reason)))
-        verdict = verdicts[entry] = replace(old, outcome=outcome, reasons=reasons)
-        if verdict != old:
+        verdict = verdicts[entry] = concluded(note.verdict, reason, final=final)
+        if verdict != note.verdict:
             _say(file, entry, WriterNote(note.scan, verdict))
     return verdicts
 
