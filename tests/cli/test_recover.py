@@ -221,13 +221,16 @@ def test_a_file_that_is_no_hdf5_any_more_is_told(path, damage, message):
 
 def test_a_journal_of_another_file_is_kept_but_not_used(path, tmp_path):
     other = left_by_a_killed_writer(tmp_path / "other.h5", e1="scan:1")
-    begin(path, e7="scan:7").close()
+    begin(path, e7="scan:7", e8="scan:8").close()
+    left = journal(other).read_bytes()
     journal(other).replace(journal(path))
     status, output = recover(path)
     assert status == 0
-    assert "refused" in output
-    assert len(values(path, "7.1")) == POINTS
-    assert [one.name for one in tmp_path.iterdir() if "refused" in one.name]
+    assert "journal" in output
+    for entry in ("7.1", "8.1"):
+        np.testing.assert_array_equal(values(path, entry), np.arange(POINTS))
+    assert not journal(path).exists()
+    assert left in [one.read_bytes() for one in tmp_path.iterdir()]
 
 
 # Modules, and the interpreter of the inspection, may be in a folder for one user only.
@@ -292,7 +295,7 @@ def test_of_a_directory_all_files_with_a_journal_are_recovered(tmp_path):
     (tmp_path / ".gone.h5.nxj").touch()
     status, output = recover(tmp_path)
     assert status == 1
-    assert "gone.h5: cannot be recovered: there is no such file" in output
+    assert "gone.h5" in output
     assert "c.h5" not in output
     assert [len(values(path)) for path in left] == [_ALL, _ALL]
 

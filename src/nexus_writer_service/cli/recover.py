@@ -107,10 +107,11 @@ class Recoverer:
         return False
 
     def _recover(self, path: str) -> bool:
+        done = recovery.recover(path)
         if not os.path.isfile(path):
             what = "it is not a file" if os.path.exists(path) else "there is no such file"
-            raise FileError(f"cannot be recovered: {what}")
-        say(path, str(recovery.recover(path)) or "nothing to recover")
+            raise FileError(f"cannot be recovered: {what}{f'; {done}' if done else ''}")
+        say(path, str(done) or "nothing to recover")
         if not os.path.getsize(path):
             say(path, "it is empty: its writer died before the first commit; nothing was lost")
             return True
