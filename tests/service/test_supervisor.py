@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-import subprocess
 import sys
 import threading
 from typing import Any
@@ -194,9 +193,3 @@ def test_pauses_never_exceed_their_limit():
     world = World(*[0.0] * 20)
     world.run("false")
     assert max(world.pauses) == LONGEST_PAUSE
-
-
-def test_the_parent_imports_no_hdf5():
-    code = "import sys, nexus_writer_service.service.supervisor; print('h5py' in sys.modules)"
-    done = subprocess.run(python(code), capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"

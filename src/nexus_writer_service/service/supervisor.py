@@ -1,6 +1,6 @@
 """A parent that starts a writer again whenever it dies, and has its files recovered before.
 
-It opens no data file itself and imports no HDF5, so that nothing a damaged file does can end it.
+It opens no data file itself, so that nothing a damaged file does can end it.
 """
 
 import contextlib
