@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from tests.support_history import recorded, running
-from tests.support_left import LATE_POINTS, POINTS, journal, writer_of
+from tests.support_left import LATE_POINTS, POINTS, begin, journal, writer_of
 from tests.support_waiting import wait_for
 
 from nexus_writer_service.model.verdict import Outcome
@@ -91,3 +91,17 @@ def test_a_program_that_does_not_exist_is_wrong_usage(environment):
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "no-such-program-anywhere" in output
+
+
+def test_redis_is_asked_where_the_option_says(tmp_path, environment):
+    path, history = tmp_path / "file.h5", tmp_path / "history.sqlite"
+    begin(path, e1="scan:1").close()
+    recorded(history, running(key="scan:1", started=-1e6, now=-1e6, file=str(path)))
+    code = "import os, sys; os.path.exists(sys.argv[1]) or (open(sys.argv[1], 'w'), sys.exit(3))"
+    options = f"--history={history}", "--redis_url=redis://:secret@127.0.0.1:1"
+    command = ("--", sys.executable, "-c", code, str(tmp_path / "once"))
+    with supervise(environment, *options, *command) as process:
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert "@127.0.0.1:1 cannot be reached" in output
+    assert "secret" not in output

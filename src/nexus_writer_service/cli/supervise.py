@@ -1,6 +1,7 @@
 """``nexus-writer supervise -- COMMAND``: a parent for the writer on hosts without systemd."""
 
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -30,7 +31,8 @@ class FileRecovery:
         self._command = [sys.executable, "-P", "-m", "nexus_writer_service.cli.main", "recover"]
         self._command += ["--unfinished", "--quick"]
         self._command += [f"--history={history}"] if history else []
-        self._command += [f"--redis_url={redis_url}"] if redis_url else []
+        # A URL may hold a password, which a command line shows to everybody.
+        self._environment = {**os.environ, **({"REDIS_DATA_URL": redis_url} if redis_url else {})}
 
     def __call__(self) -> None:
         """Recover, and log what was done."""
@@ -43,6 +45,7 @@ class FileRecovery:
                 timeout=_RECOVERY_PATIENCE,
                 check=False,
                 process_group=0,
+                env=self._environment,
             )
         except subprocess.TimeoutExpired:
             _log.warning("recovery did not end within %g s and was killed", _RECOVERY_PATIENCE)
