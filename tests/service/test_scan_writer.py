@@ -5,95 +5,18 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
-from tests.support_clock import FakeClock
-from tests.support_description import channel, images, line_scan
+from tests.support_description import channel, images
+from tests.support_scan_writer import DIODE, ROBX, Bench
 
 from nexus_writer_service.errors import DiskSpaceError
-from nexus_writer_service.layout.esrf import EsrfOptions, plan
 from nexus_writer_service.model.description import ChannelName, Content
-from nexus_writer_service.model.events import (
-    Announced,
-    Ended,
-    Frames,
-    Lost,
-    Points,
-    Prepared,
-    Sealed,
-    Vanished,
-)
+from nexus_writer_service.model.events import Ended, Frames, Lost, Points, Prepared, Vanished
 from nexus_writer_service.model.states import ScanState
-from nexus_writer_service.model.verdict import Outcome
-from nexus_writer_service.service.disk_space import MEGABYTE, DiskWatch
-from nexus_writer_service.service.files import FilePool
-from nexus_writer_service.service.profiling import Profiler
+from nexus_writer_service.model.verdict import Gap, Outcome
+from nexus_writer_service.service.disk_space import MEGABYTE
 from nexus_writer_service.service.scan_writer import COMMIT_PATIENCE, FILES_PATIENCE, ScanWriter
-from nexus_writer_service.service.status import ScanStatus, StatusBoard
-from nexus_writer_service.service.surroundings import Surroundings
 
-ROBX, DIODE, IMAGE = ChannelName("axis:robx"), ChannelName("card:diode"), ChannelName("cam:image")
-
-
-class Bench:
-    """A scan writer, what it shares with others, and a clock that is moved by hand."""
-
-    def __init__(
-        self, tmp_path, *detectors, free=10_000 * MEGABYTE, profiling="OFF", **more
-    ) -> None:
-        self.clock = FakeClock()
-        self.recorded: list[ScanStatus] = []
-        self.files = FilePool()
-        self.disk = DiskWatch(ask=lambda _directory: free)
-        self.around = Surroundings(
-            files=self.files,
-            board=StatusBoard(),
-            clock=self.clock,
-            disk=self.disk,
-            layout=lambda scan: plan(scan, EsrfOptions()),
-            profiler=Profiler(profiling),
-            version="1.2.3",
-            record=self.recorded.append,
-        )
-        options = {"path": str(tmp_path / "data.h5"), "session": "test_session", **more}
-        self.scan = line_scan(*(detectors or (channel("card:diode"),)), **options)
-        self.writer = ScanWriter(self.scan, self.around, wanted=True)
-        self.path = tmp_path / "data.h5"
-
-    @property
-    def status(self):
-        return self.around.board.get(self.scan.key)
-
-    def state(self):
-        return self.status.state
-
-    def prepare(self):
-        self.writer.feed(Announced(self.scan.key, self.scan))
-        self.writer.feed(Prepared(self.scan.key, self.scan))
-
-    def send(self, name, *values, start=0):
-        batch = np.array(values, dtype="f8")
-        self.writer.feed(Points(self.scan.key, name, start, (batch,)))
-
-    def seal(self, name, length):
-        self.writer.feed(Sealed(self.scan.key, name, length))
-
-    def end(self, reason="SUCCESS"):
-        scan = replace(self.scan, end_reason=reason)
-        self.writer.feed(Ended(self.scan.key, scan))
-
-    def settle(self):
-        """What the scribe does after each turn."""
-        errors = self.files.commit()
-        self.writer.committed(errors.get(self.writer.file) if self.writer.file else None)
-        if not self.writer.over:
-            self.writer.tick()
-
-    def whole_scan(self):
-        self.prepare()
-        for name in (ROBX, DIODE):
-            self.send(name, 1, 2, 3, 4)
-            self.seal(name, 4)
-        self.end()
-        self.settle()
+IMAGE = ChannelName("cam:image")
 
 
 @pytest.fixture
@@ -164,6 +87,9 @@ def test_a_lost_range_is_a_gap_and_named_in_the_verdict(bench):
     bench.settle()
     assert bench.status.verdict.outcome is Outcome.INCOMPLETE
     assert any("points 0 to 1 lost" in text for text in bench.status.verdict.reasons)
+    (tally,) = [one for one in bench.status.verdict.channels if one.channel == DIODE]
+    assert tally.gaps == (Gap(0, 2, "trimmed from Redis"),)
+    assert (tally.written, tally.published) == (1, 3)
     with h5py.File(bench.path, "r") as file:
         np.testing.assert_array_equal(file["7.1/measurement/diode"], [np.nan, np.nan, 7])
 
@@ -332,25 +258,36 @@ def test_a_profile_of_the_scan_is_logged(tmp_path, caplog):
     assert "profile of scan 7_ascan" in caplog.text
 
 
-def test_a_scan_is_recorded_once_with_its_verdict_when_it_is_over(bench):
+def test_each_state_of_a_scan_is_recorded_with_all_states_before(bench):
     bench.whole_scan()
-    assert bench.recorded == [bench.status]
+    assert [one.state for one in bench.recorded] == [ScanState.INIT, ScanState.ON, ScanState.OFF]
+    assert bench.recorded[-1] == bench.status
     assert bench.status.verdict.outcome is Outcome.COMPLETE
+    states = bench.status.states
+    assert [one.state for one in states] == [ScanState.INIT, ScanState.ON, ScanState.OFF]
+    assert states[-1].reason == bench.status.reason
+    assert states[-1].time == bench.status.ended
+    assert [one.over for one in bench.recorded] == [False, False, True]
 
 
-def test_a_scan_that_was_refused_is_recorded_when_it_ends(tmp_path):
+def test_a_scan_that_was_refused_is_recorded_again_with_its_verdict_when_it_ends(tmp_path):
     bench = Bench(tmp_path, free=1)
     bench.prepare()
-    assert bench.recorded == []
+    assert [one.state for one in bench.recorded] == [ScanState.INIT, ScanState.FAULT]
+    assert bench.status.verdict is None
+    assert not bench.status.over
     bench.end()
-    (recorded,) = bench.recorded
-    assert recorded.verdict is not None
-    assert recorded.verdict.outcome is Outcome.FAILED
+    assert bench.recorded[-1] == bench.status
+    assert bench.status.over
+    assert bench.recorded[-1].verdict is None
+    assert [one.state for one in bench.status.states] == [ScanState.INIT, ScanState.FAULT]
     bench.disk.stop()
 
 
 def test_a_scan_that_is_not_for_this_writer_is_not_recorded(bench):
+    bench.recorded.clear()
     bench.writer = ScanWriter(bench.scan, bench.around, wanted=False)
     bench.whole_scan()
     assert bench.writer.over
+    assert bench.status.over
     assert bench.recorded == []

@@ -7,6 +7,7 @@ often: it takes at most a twentieth of the time, and is complete once the stack 
 
 import math
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -29,6 +30,8 @@ _PAUSE: Final = 20.0
 """A dataset is made anew at the earliest after this many times what it took the last time."""
 _MOST_RAW_FRAMES: Final = 2500
 """HDF5 keeps 24 bytes for each piece of raw data in an object header message of 64 KiB at most."""
+_MOST_NAMED: Final = 20
+"""Files that are named of a stack: the first ones and the last ones tell what the others are."""
 _MOST_COPIED: Final = 64 << 20
 """Bytes of pixels that may wait because the disk does not take them."""
 
@@ -57,6 +60,10 @@ class Stack(Growing):
         """Files of the frames so far that are not there."""
         return self.announced.missing()
 
+    def external_files(self) -> tuple[str, ...]:
+        """Files that the dataset refers to for the frames so far."""
+        return self.announced.paths(self.length)
+
 
 class Announced:
     """The detector files of the frames announced so far."""
@@ -83,6 +90,17 @@ class Announced:
         if frames and path not in self._unseen and not holds(self.files, path, frames, self._rank):
             return (*self._unseen, path)
         return tuple(self._unseen)
+
+    def paths(self, frames: int) -> tuple[str, ...]:
+        """Files of the first ``frames`` frames; of very many the first and the last ones."""
+        first: list[str] = []
+        last: deque[str] = deque(maxlen=_MOST_NAMED // 2)
+        newest = ""
+        for run in runs(self.files, 0, frames):
+            if run.path != newest:
+                newest = run.path
+                (first if len(first) < _MOST_NAMED // 2 else last).append(newest)
+        return (*first, *last)
 
 
 class RemadeStack(Stack):
@@ -251,6 +269,10 @@ class CopiedStack(Stream, Stack):
         self.announced = Announced(node)
         self.announced.extend(self.length)
         self._node = node
+
+    def external_files(self) -> tuple[str, ...]:
+        """None: the pixels are here."""
+        return ()
 
     def extend(self, frames: int) -> int:
         """Copy up to the first frame that cannot be read yet."""

@@ -182,6 +182,16 @@ class NexusFile:
         """
         return self._growing.missing_files(path)
 
+    def external_files(self, path: str) -> tuple[str, ...]:
+        """Detector files (absolute) that the image stack at ``path`` refers to.
+
+        Of more than 20 files the first ten and the last ten; none where pixels are copied.
+
+        Raises:
+            DatasetError: unknown stack.
+        """
+        return self._growing.external_files(path)
+
     def length(self, path: str) -> int:
         """Points or frames of a dataset that grows, buffered ones included.
 

@@ -196,6 +196,10 @@ class GrowingDatasets:
         """Detector files of a stack that are not there."""
         return self._stack(path).missing_files()
 
+    def external_files(self, path: str) -> tuple[str, ...]:
+        """Detector files that a stack refers to."""
+        return self._stack(path).external_files()
+
     def length(self, path: str) -> int:
         """Points or frames."""
         growing = self._by_path.get(path)

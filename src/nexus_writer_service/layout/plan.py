@@ -39,7 +39,10 @@ class ScanPlan(Protocol):
 
     @property
     def entries(self) -> tuple[str, ...]:
-        """Names of the scan's entries in ``file``, e.g. ``("4.1",)``; none may exist before."""
+        """Names of the scan's entries in ``file``, e.g. ``("4.1",)``.
+
+        Those that exist before must be of this very scan.
+        """
 
     @property
     def links(self) -> Trees:

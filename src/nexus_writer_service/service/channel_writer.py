@@ -1,16 +1,24 @@
 """One channel of a scan on its way into the file: what was published, written, and lost."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from nexus_writer_service.errors import DatasetError
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.layout.plan import Place
 from nexus_writer_service.model.description import ChannelName, Content
-from nexus_writer_service.model.verdict import ChannelTally
+from nexus_writer_service.model.verdict import ChannelTally, Gap
+
+_NOT_RECEIVED = "they were never received"
 
 
 @dataclass(slots=True)
 class ChannelWriter:
-    """The state of one channel; errors of a channel stay here and cost nobody else."""
+    """The state of one channel; errors of a channel stay here and cost nobody else.
+
+    Points come in the order of their index, and after a restart once more from the first one on:
+    how far the channel is says which of them are new.
+    """
 
     name: ChannelName
     content: Content
@@ -19,13 +27,51 @@ class ChannelWriter:
     begun: bool = False
     """Its first point has come, so its dataset is in the file."""
     published: int | None = None
-    written: int = 0
+    reached: int = 0
+    """Index behind the last point that is written or known to be lost."""
+    gaps: list[Gap] = field(default_factory=list)
+    """What was lost below ``reached``, in order."""
     frames: int = 0
     """Frames that can be had: taken by the detector, or on disk where pixels are copied."""
     nbytes: int = 0
     lost: bool = False
     """Nothing more of this channel is written."""
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def written(self) -> int:
+        """Points that are in the file, or will be with the next commit."""
+        return self.reached - sum(gap.stop - gap.start for gap in self.gaps)
+
+    def go_on_from(self, earlier: ChannelTally) -> None:
+        """Take over what an earlier writer noted; the length of a dataset is not among it."""
+        self.gaps = list(earlier.gaps)
+        self.reached = max((gap.stop for gap in self.gaps), default=0)
+        if self.content is Content.SCANS:
+            # There is no dataset to tell how many links the file has.
+            self.reached = earlier.written + sum(gap.stop - gap.start for gap in self.gaps)
+
+    def found(self, length: int) -> None:
+        """Learn that the dataset has this many points, lost ones included."""
+        self.reached = max(self.reached, length)
+
+    def take(self, start: int, count: int) -> None:
+        """Points ``start .. start + count - 1`` were taken by the file."""
+        self.skip(start, _NOT_RECEIVED)
+        self.reached = max(self.reached, start + count)
+
+    def skip(self, stop: int, reason: str) -> Gap | None:
+        """Points up to ``stop`` are lost but for those that are there; returns what is missing."""
+        if stop <= self.reached:
+            return None
+        gap = Gap(self.reached, stop, reason)
+        last = self.gaps[-1] if self.gaps else None
+        if last is not None and (last.stop, last.reason) == (gap.start, reason):
+            self.gaps[-1] = Gap(last.start, stop, reason)
+        else:
+            self.gaps.append(gap)
+        self.reached = stop
+        return gap
 
     def lose(self, reason: str) -> None:
         """Give the channel up from here on."""
@@ -40,13 +86,24 @@ class ChannelWriter:
         """
         if self.place is None or self.lost:
             return False
-        if self.written < self.frames:
-            self.written = file.extend(self.place.path, self.frames)
-        return self.written < self.frames or bool(file.missing_files(self.place.path))
+        if self.reached < self.frames:
+            self.reached = file.extend(self.place.path, self.frames)
+        return self.reached < self.frames or bool(file.missing_files(self.place.path))
 
     def tally(self, file: NexusFile | None) -> ChannelTally:
         """The account of this channel for the verdict."""
         missing: tuple[str, ...] = ()
+        external: tuple[str, ...] = ()
         if self.content is Content.IMAGES and self.begun and self.place and file is not None:
-            missing = file.missing_files(self.place.path)
-        return ChannelTally(self.name, self.published, self.written, tuple(self.problems), missing)
+            with suppress(DatasetError):  # the file lets go of a stack that is complete
+                missing = file.missing_files(self.place.path)
+                external = file.external_files(self.place.path)
+        return ChannelTally(
+            channel=self.name,
+            published=self.published,
+            written=self.written,
+            problems=tuple(self.problems),
+            files_missing=missing,
+            gaps=tuple(self.gaps),
+            external=external,
+        )

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from nexus_writer_service.errors import EntryExistsError, FileError
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.layout.plan import ScanPlan, Trees
+from nexus_writer_service.layout.writer_note import DATA, WriterNote, read_writer_note
+from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.tree import Group
 from nexus_writer_service.service.clock import Clock
 from nexus_writer_service.service.files import FilePool
@@ -15,29 +17,30 @@ class ScanFile:
 
     Args:
         plan: of the scan.
+        scan: whose entries may exist already.
         files: the open files of the process.
         clock: for the times of new files.
         version: of this package, for new files.
 
     Raises:
         FileError: the scan's own file cannot be opened or made.
-        EntryExistsError: it holds one of the scan's entries already.
+        EntryExistsError: one of the entries exists and is not of this scan.
     """
 
-    def __init__(self, plan: ScanPlan, files: FilePool, clock: Clock, version: str) -> None:
+    def __init__(
+        self, plan: ScanPlan, scan: ScanKey, files: FilePool, clock: Clock, version: str
+    ) -> None:
         self._plan = plan
         self._files = files
         self._clock = clock
         self._version = version
         self.file = files.acquire(plan.file)
-        for entry in plan.entries:
-            if self.file.has(f"/{entry}"):
-                files.release(self.file)
-                raise EntryExistsError(
-                    f"entry /{entry} exists already in {plan.file} and is left as it is: another "
-                    "writer saves this session, or the scan number was used before; choose another "
-                    "file name or dataset"
-                )
+        try:
+            self.note = self._left_by_earlier_writer(scan)
+            """What an earlier writer says of this scan; None when it is new in the file."""
+        except BaseException:
+            files.release(self.file)
+            raise
 
     def merge(self, trees: Trees, *, warn: Callable[[str], None]) -> list[str]:
         """Merge trees into their files.
@@ -57,6 +60,11 @@ class ScanFile:
                 self._merge_elsewhere(path, tree, warn)
         return problems
 
+    def settle(self) -> None:
+        """Nothing more will come into the entries: the next commit completes their datasets."""
+        for entry in self._plan.entries:
+            self.file.settle(f"/{entry}")
+
     def close(self) -> None:
         """Let go of the scan's file.
 
@@ -64,6 +72,22 @@ class ScanFile:
             FileError: what was left to write could not be written.
         """
         self._files.release(self.file)
+
+    def _left_by_earlier_writer(self, scan: ScanKey) -> WriterNote | None:
+        """The note in the entries that exist: all have the same one, but for broken files."""
+        notes = []
+        for entry in self._plan.entries:
+            if self.file.has(f"/{entry}"):
+                note = read_writer_note(self.file.read_text(f"/{entry}/{DATA}"))
+                if note is None or note.scan != scan:
+                    raise EntryExistsError(
+                        f"entry /{entry} exists already in {self._plan.file} and is left as it is: "
+                        "it is of another scan, or another writer saves this session, or the scan "
+                        "number was used before; choose another file name or dataset"
+                    )
+                notes.append(note)
+        over = [note for note in notes if note.over]
+        return next(iter([*over, *notes]), None)
 
     def _merge_elsewhere(self, path: str, tree: Group, warn: Callable[[str], None]) -> None:
         try:

@@ -1,34 +1,29 @@
 """One scan from its announcement to its verdict. Lives in the scribe's thread.
 
 Whatever goes wrong stays as small as it is: a channel that cannot be written costs that channel,
-a plot that plot, a master file its link; only a file that cannot be opened or an entry that exists
-already costs the scan.
+a plot that plot, a master file its link; only a file that cannot be opened or an entry of somebody
+else costs the scan.
+
+A scan is told from its beginning, also to a writer that was started again. How far it is, is read
+from the file: the writer's note in the entry says whose it is and whether it is over, the length of
+a dataset how many of its points are there.
 """
 
 import logging
-from dataclasses import replace
+from datetime import timedelta
 from enum import Enum, auto
 
-from nexus_writer_service.errors import DatasetError, FileError, LayoutError
+from nexus_writer_service.errors import FileError, LayoutError
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.layout.plan import ScanPlan, Trees
-from nexus_writer_service.model.description import ChannelName, Content, ScanDescription
-from nexus_writer_service.model.events import (
-    Announced,
-    Ended,
-    Frames,
-    Lost,
-    Points,
-    Prepared,
-    ScanEvent,
-    Scans,
-    Sealed,
-    Vanished,
-)
-from nexus_writer_service.model.states import SCAN_TRANSITIONS, ScanState
+from nexus_writer_service.layout.writer_note import WriterNote
+from nexus_writer_service.model.description import ScanDescription
+from nexus_writer_service.model.events import Announced, Ended, Prepared, ScanEvent, Vanished
+from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Outcome, Verdict, judge
-from nexus_writer_service.service.channel_writer import ChannelWriter
+from nexus_writer_service.service.channels import Channels
 from nexus_writer_service.service.scan_file import ScanFile
+from nexus_writer_service.service.scan_report import ScanReport
 from nexus_writer_service.service.status import ScanStatus
 from nexus_writer_service.service.surroundings import Surroundings
 from nexus_writer_service.service.troubles import Troubles
@@ -37,8 +32,9 @@ _log = logging.getLogger(__name__)
 
 FILES_PATIENCE = 10.0
 """Seconds after the end of a scan for which detector files that are not there yet are awaited."""
-COMMIT_PATIENCE = 30.0
-"""Seconds for which a commit that fails at the end of a scan is tried again."""
+COMMIT_PATIENCE = 600.0
+"""Seconds for which a commit that fails at the end of a scan is tried again: somebody can come and
+make room."""
 _DISK_PERIOD = 3.0
 """Seconds between two looks at the free disk space."""
 
@@ -72,24 +68,26 @@ class ScanWriter:
         self._stage = _Stage.ANNOUNCED
         self._plan: ScanPlan | None = None
         self._scan_file: ScanFile | None = None
-        self._channels: dict[ChannelName, ChannelWriter] = {}
+        self._channels: Channels | None = None
         self._troubles = Troubles(scan.name)
         self._failure: str | None = None
         self._uncommitted: str | None = None
-        self._plots_due = False
-        """Channels have begun since the plots were last merged."""
+        self._suspended: str | None = None
         self._verdict: Verdict | None = None
         self._deadline = 0.0
         self._disk_due = 0.0
+        self._disk_full: str | None = None
         reason = "announced" if wanted else "saving is disabled: not for this writer"
-        self.status = ScanStatus(
-            scan.key, scan.name, scan.session, ScanState.INIT, reason, around.clock.now()
-        )
-        around.board.put(self.status)
+        self._shown = ScanReport(scan, around, recorded=wanted, reason=reason)
+
+    @property
+    def status(self) -> ScanStatus:
+        """The newest snapshot."""
+        return self._shown.status
 
     @property
     def over(self) -> bool:
-        """Whether the verdict is in the file and the file was let go."""
+        """Whether the file was let go: nothing more becomes of the scan here."""
         return self._stage is _Stage.OVER
 
     @property
@@ -106,17 +104,6 @@ class ScanWriter:
                 self._troubles.warn(*event.warnings)
                 if isinstance(event, Prepared) and self._stage is _Stage.ANNOUNCED:
                     self._prepare(event.scan)
-            case Points():
-                self._add_points(event)
-            case Frames():
-                self._add_frames(event)
-            case Scans():
-                self._add_scans(event)
-            case Sealed():
-                if channel := self._channels.get(event.channel):
-                    channel.published = event.length
-            case Lost():
-                self._lose(event)
             case Ended():
                 self._troubles.warn(*event.warnings)
                 if self._stage is _Stage.ANNOUNCED:
@@ -124,8 +111,12 @@ class ScanWriter:
                     self._prepare(event.scan)
                 self._end(event.scan, FILES_PATIENCE)
             case Vanished():
-                self._troubles.problems.append(event.reason)
-                self._end(self.scan, FILES_PATIENCE)
+                self._end_early(event.reason, FILES_PATIENCE)
+            case _:
+                if self._channels is not None and self._stage is _Stage.WRITING:
+                    self._channels.take(event)
+                    if self._fault() != self.status.fault:
+                        self._report()
 
     def tick(self) -> None:
         """Do what time brings: look for late files, look at the disk, tell how far it is."""
@@ -140,31 +131,54 @@ class ScanWriter:
 
     def before_commit(self) -> None:
         """Complete what the next commit is to show."""
-        if self._plots_due and self._stage is _Stage.WRITING:
-            self._plots_due = False
+        if self._channels is None or self._plan is None or self._stage is not _Stage.WRITING:
+            return
+        if self._channels.plots_due:
+            self._channels.plots_due = False
             self._merge_plots(final=False)
+        if self._channels.note_due:
+            self._channels.note_due = False
+            self._note(Verdict(Outcome.RUNNING, channels=self._channels.tallies()))
 
     def committed(self, error: FileError | None) -> None:
         """Learn how the newest commit of the file went."""
+        if error is not None and self._uncommitted is None:
+            self._troubles.warn(f"not committed for a while: {error}")
         self._uncommitted = None if error is None else str(error)
-        if error is not None:
-            self._troubles.warn(f"not committed yet: {error}")
         if self._stage is not _Stage.AWAITING_COMMIT:
             return
         if error is None:
             self._conclude()
-        elif self._around.clock.monotonic() >= self._deadline:
-            self._failure = self._failure or str(error)
-            self._conclude()
+        elif self._suspended is not None or self._around.clock.monotonic() >= self._deadline:
+            self._give_up_commit(str(error))
+        else:
+            self._report(reason=f"ended; its last commit is tried again {self._until()}: {error}")
 
     def stop(self, reason: str) -> None:
         """End the scan with what has been received; the verdict says why."""
         if self._stage is _Stage.AWAITING_FILES:
             self._deadline = 0.0
             self._await_files()
-        elif self._stage in _ENDABLE:
-            self._troubles.problems.append(reason)
-            self._end(self.scan, patience=0.0)
+        else:
+            self._end_early(reason, patience=0.0)
+
+    def suspend(self, reason: str) -> None:
+        """Let go of the scan where it is, so that a writer that is started again goes on with it.
+
+        What was received comes into the file with the next commit; the entry is not ended.
+        """
+        self._suspended = reason
+        self.before_commit()
+        if self._stage in (_Stage.WRITING, _Stage.AWAITING_FILES) and self._channels is not None:
+            self._channels.catch_up()
+            self._verdict = self._interrupted(reason)
+            self._note(self._verdict)
+            self._await_commit(patience=0.0)
+        elif self._stage is _Stage.ANNOUNCED:
+            self._verdict = self._interrupted(reason)
+            self._conclude()
+        elif self._stage is _Stage.REFUSED:
+            self._conclude()
 
     def fail(self, error: BaseException) -> None:
         """Take an error that nobody foresaw: this scan fails, all others go on."""
@@ -172,23 +186,33 @@ class ScanWriter:
         self._failure = self._failure or f"unforeseen error, please report it: {error!r}"
         self._conclude()
 
+    # --------------------------------------------------------------------------- beginning
+
     def _prepare(self, scan: ScanDescription) -> None:
         self.scan = scan
         if not self._wanted:
             return
         self._around.profiler.start(scan.name)
         try:
-            self._open(scan)
+            note = self._open(scan)
         except (FileError, LayoutError) as error:
             self._failure = str(error)
             self._stage = _Stage.REFUSED
             _log.error("scan %s cannot be saved: %s", scan.name, error)
-            self._transit(ScanState.FAULT, self._failure)
+            self._change(ScanState.FAULT, self._failure)
+            return
+        if note is not None and note.over:
+            self._verdict = note.verdict
+            self._conclude(said_by="saved already: ")
             return
         self._stage = _Stage.WRITING
-        self._transit(ScanState.ON, "accepting data")
+        again = " again: it goes on with what is in the file" if note else ""
+        if note is not None:
+            _log.info("scan %s: goes on with what is in %s", scan.name, self.status.file)
+        self._change(ScanState.ON, f"accepting data{again}")
 
-    def _open(self, scan: ScanDescription) -> None:
+    def _open(self, scan: ScanDescription) -> WriterNote | None:
+        """Open the file and write the start; returns what an earlier writer said of the scan."""
         if scan.path is None:
             raise LayoutError(
                 "it is to be saved but has no absolute file path: check SCAN_SAVING of the session"
@@ -196,92 +220,24 @@ class ScanWriter:
         around = self._around
         plan = around.layout(scan)
         self._troubles.warn(*plan.warnings, around.disk.check(plan.file))
-        self._scan_file = ScanFile(plan, around.files, around.clock, around.version)
+        self._scan_file = ScanFile(plan, scan.key, around.files, around.clock, around.version)
         self._plan = plan
+        note = self._scan_file.note
+        if note is not None and note.over:
+            return note
         self._merge(plan.start(around.clock.now()))
         self._merge(plan.links)
-        for name, channel in scan.channels.items():
-            place = plan.places.get(name)
-            if place is not None or channel.content is Content.SCANS:
-                self._channels[name] = ChannelWriter(name, channel.content, place)
-        for name, why in scan.unusable.items():
-            self._channels[name] = ChannelWriter(name, Content.NUMBERS, None)
-            self._give_up(self._channels[name], why)
-
-    def _add_points(self, event: Points) -> None:
-        channel = self._ready(event.channel)
-        if channel is None or channel.place is None or self.file is None:
-            return
-        try:
-            self.file.append(channel.place.path, event.start, event.batches)
-        except DatasetError as error:
-            self._give_up(channel, str(error))
-            return
-        channel.written += event.count
-        channel.nbytes += event.nbytes
-
-    def _add_frames(self, event: Frames) -> None:
-        channel = self._ready(event.channel)
-        if channel is None or channel.place is None or self.file is None:
-            return
-        channel.frames = event.saved if channel.place.copied else event.count
-        self._catch_up(channel)
-        channel.frames = event.count
-
-    def _catch_up(self, channel: ChannelWriter) -> bool:
-        """Take in frames whose files are there; tells whether some are still missing."""
-        try:
-            return self.file is not None and channel.catch_up(self.file)
-        except DatasetError as error:
-            self._give_up(channel, str(error))
-            return False
-
-    def _add_scans(self, event: Scans) -> None:
-        channel = self._channels.get(event.channel)
-        if channel is None or self._plan is None:
-            return
-        self._merge(self._plan.references(event.channel, event.references))
-        channel.written += len(event.references)
-
-    def _ready(self, name: ChannelName) -> ChannelWriter | None:
-        """The channel, with its dataset in the file; None when it is not (or no longer) written."""
-        channel = self._channels.get(name)
-        if channel is None or channel.lost or self._stage is not _Stage.WRITING:
-            return None
-        return channel if channel.begun or self._begin(channel) else None
-
-    def _begin(self, channel: ChannelWriter) -> bool:
-        """Make the dataset of a channel and all that appears with its first point."""
-        if self._plan is None or self._scan_file is None or channel.place is None:
-            return False
-        trees = self._plan.first_point(channel.name)
-        problems = self._scan_file.merge(trees, warn=self._troubles.warn)
-        if not self._scan_file.file.has(channel.place.path):
-            self._give_up(channel, "; ".join(problems) or "its dataset could not be made")
-            return False
-        self._troubles.complain(problems)
-        channel.begun = self._plots_due = True
-        return True
-
-    def _lose(self, event: Lost) -> None:
-        channel = self._channels.get(event.channel)
-        if channel is None:
-            return
-        if event.stop is None:
-            after = f" after {event.start} points" if event.start else ""
-            self._give_up(channel, f"lost{after}: {event.reason}")
-        else:
-            text = f"points {event.start} to {event.stop - 1} lost: {event.reason}"
-            channel.problems.append(text)
-            self._troubles.alarm(f"channel {channel.name}: {text}")
-            self._report()
-
-    def _give_up(self, channel: ChannelWriter, reason: str) -> None:
-        channel.lose(reason)
-        self._troubles.alarm(f"channel {channel.name}: {reason}; the other channels go on")
-        self._report()
+        self._channels = Channels(scan, plan, self._scan_file, self._troubles)
+        if note is not None:
+            self._channels.go_on_from(note.verdict)
+        return note
 
     # --------------------------------------------------------------------------------- end
+
+    def _end_early(self, reason: str, patience: float) -> None:
+        if self._stage in _ENDABLE:
+            self._troubles.problems.append(reason)
+            self._end(self.scan, patience)
 
     def _end(self, scan: ScanDescription, patience: float) -> None:
         if self._stage not in _ENDABLE:
@@ -296,34 +252,55 @@ class ScanWriter:
 
     def _await_files(self) -> None:
         """Finish as soon as all detector files are there, or when patience ends."""
-        missing = False
-        for channel in self._channels.values():
-            if channel.content is Content.IMAGES and channel.begun:
-                missing = self._catch_up(channel) or missing
+        missing = self._channels is not None and self._channels.catch_up()
         if not missing or self._around.clock.monotonic() >= self._deadline:
             self._finish()
+        else:
+            self._report(reason=f"ended; files of detectors are awaited {self._until()}")
 
     def _finish(self) -> None:
         if self._plan is not None:
             self._merge(self._plan.finish(self.scan, self._around.clock.now()))
             self._merge_plots(final=True)
             self._verdict = self._judge()
-            self._merge(self._plan.verdict(self._verdict))
-            for entry in self._plan.entries:
-                if self.file is not None:
-                    self.file.settle(f"/{entry}")
+            self._note(self._verdict)
+        self._await_commit(COMMIT_PATIENCE)
+
+    def _await_commit(self, patience: float) -> None:
+        if self._scan_file is not None:
+            self._scan_file.settle()
         self._stage = _Stage.AWAITING_COMMIT
-        self._deadline = self._around.clock.monotonic() + COMMIT_PATIENCE
+        self._deadline = self._around.clock.monotonic() + patience
+
+    def _give_up_commit(self, error: str) -> None:
+        """The file stays at its last commit, from which a writer can go on."""
+        reason = (
+            f"its end could not be saved: {error}; the file stays as of its last commit, and a "
+            "writer that is started again goes on from there while the source has the scan"
+        )
+        interrupted = self._interrupted(*filter(None, (self._suspended, reason)))
+        # Should the disk take it in the very last moment, it does not say more than the verdict.
+        self._note(interrupted)
+        if self._suspended is None:
+            self._failure = self._failure or reason
+        else:
+            self._verdict = interrupted
+        self._conclude()
 
     def _judge(self) -> Verdict:
         return judge(
-            [channel.tally(self.file) for channel in self._channels.values()],
+            self._channels.tallies() if self._channels else (),
             failure=self._failure,
             problems=self._troubles.problems,
             warnings=self._troubles.warnings,
         )
 
-    def _conclude(self) -> None:
+    def _interrupted(self, *reasons: str) -> Verdict:
+        """The verdict on a scan with which a writer can go on."""
+        tallies = self._channels.tallies() if self._channels else ()
+        return Verdict(Outcome.INTERRUPTED, reasons, tuple(self._troubles.warnings), tallies)
+
+    def _conclude(self, said_by: str = "") -> None:
         """The last step: let go of the file and tell the verdict."""
         if self._verdict is None or self._failure:
             self._verdict = self._judge()
@@ -331,14 +308,16 @@ class ScanWriter:
         self._let_go()
         self._around.profiler.stop(self.scan.name)
         if not self._wanted:
-            self._transit(ScanState.OFF, self.status.reason)
+            self._change(ScanState.OFF, self.status.reason)
             return
-        complete = self._verdict.outcome is Outcome.COMPLETE
+        if self._verdict.outcome is Outcome.INTERRUPTED:
+            said_by = "suspended: "
+        summary = f"{said_by}{self._verdict.summary}"
+        good = self._verdict.outcome is Outcome.COMPLETE
         where = " ".join(self.status.urls) or self.scan.path
-        level = logging.INFO if complete else logging.WARNING
-        _log.log(level, "scan %s: %s (%s)", self.scan.name, self._verdict.summary, where)
-        self._transit(ScanState.OFF if complete else ScanState.FAULT, self._verdict.summary)
-        self._around.record(self.status)
+        level = logging.INFO if good or said_by else logging.WARNING
+        _log.log(level, "scan %s: %s (%s)", self.scan.name, summary, where)
+        self._change(ScanState.OFF if good else ScanState.FAULT, summary)
 
     def _let_go(self) -> None:
         scan_file, self._scan_file = self._scan_file, None
@@ -349,47 +328,57 @@ class ScanWriter:
         except FileError as error:
             _log.error("scan %s: closing its file failed: %s", self.scan.name, error)
 
+    # ------------------------------------------------------------------------------- parts
+
     def _merge(self, trees: Trees) -> None:
         if self._scan_file is not None:
             self._troubles.complain(self._scan_file.merge(trees, warn=self._troubles.warn))
 
+    def _note(self, verdict: Verdict) -> None:
+        """Say in the file how far the scan is, or what became of it."""
+        if self._plan is not None:
+            self._merge(self._plan.verdict(verdict))
+
     def _merge_plots(self, *, final: bool) -> None:
-        if self._plan is None or self.file is None:
-            return
-        lengths = {
-            channel.name: self.file.length(channel.place.path)
-            for channel in self._channels.values()
-            if channel.begun and channel.place is not None
-        }
-        self._merge(self._plan.plots(lengths, final=final))
+        if self._plan is not None and self._channels is not None:
+            self._merge(self._plan.plots(self._channels.lengths(), final=final))
 
     def _look_at_disk(self) -> None:
+        self._disk_full = None
         if self._plan is None:
             return
         try:
             self._troubles.warn(self._around.disk.check(self._plan.file))
         except FileError as error:
-            self._troubles.fault = str(error)
-            self._troubles.warn(str(error))
+            self._disk_full = str(error)
+            self._troubles.warn(self._disk_full)
 
-    def _transit(self, state: ScanState, reason: str) -> None:
-        if state in SCAN_TRANSITIONS[self.status.state]:
-            ended = self._around.clock.now() if state.final else None
-            self.status = replace(self.status, state=state, reason=reason, ended=ended)
-        self._report()
+    def _fault(self) -> str | None:
+        return self._troubles.fault or self._uncommitted or self._disk_full
 
-    def _report(self) -> None:
+    def _until(self) -> str:
+        """Up to when something is awaited."""
+        clock = self._around.clock
+        left = timedelta(seconds=max(0.0, self._deadline - clock.monotonic()))
+        return f"until {clock.now() + left:%H:%M:%S}"
+
+    def _change(self, state: ScanState, reason: str) -> None:
+        self._shown.change(state, reason, **self._facts())
+
+    def _report(self, **more: str) -> None:
         """Put a new snapshot on the board."""
-        written = [channel.written for channel in self._channels.values() if channel.begun]
-        self.status = replace(
-            self.status,
-            file=self._plan.file if self._plan else self.scan.path,
-            entries=self._plan.entries if self._plan else (),
-            fault=self._troubles.fault or self._uncommitted,
-            fewest_points=min(written, default=0),
-            most_points=max(written, default=0),
-            nbytes=sum(channel.nbytes for channel in self._channels.values()),
-            warnings=tuple(self._troubles.warnings),
-            verdict=self._verdict if self.over else None,
-        )
-        self._around.board.put(self.status)
+        self._shown.show(**self._facts(), **more)
+
+    def _facts(self) -> dict[str, object]:
+        written = self._channels.written if self._channels else []
+        return {
+            "file": self._plan.file if self._plan else self.scan.path,
+            "entries": self._plan.entries if self._plan else (),
+            "fault": self._fault(),
+            "fewest_points": min(written, default=0),
+            "most_points": max(written, default=0),
+            "nbytes": self._channels.nbytes if self._channels else 0,
+            "warnings": tuple(self._troubles.warnings),
+            "verdict": self._verdict if self.over else None,
+            "over": self.over,
+        }

@@ -3,6 +3,9 @@
 It takes events from a bounded inbox, lets each scan's writer handle them, and commits on a tick
 while there is something new: one commit covers all scans of a file. It commits at once when a scan
 is prepared and when it ends.
+
+While the disk does not take commits, points are held in memory up to a budget; above it they stay
+in the inbox, so that the sources stop reading, until a commit succeeds.
 """
 
 import logging
@@ -29,6 +32,9 @@ BUDGET = 128 << 20
 """Bytes of points that may wait for the scribe; above it the sources stop reading."""
 _MOST_BUFFERED = 64 << 20
 """Bytes of points in buffers of files above which they are committed before the tick."""
+_MOST_TAKEN = 64 << 20
+"""Bytes of points that are handled between two looks at the time."""
+_STOPPED = "the writer was stopped; it goes on when it is started again"
 _IDLE = 60.0
 """Seconds between two turns of a scribe without scans; anything that comes in wakes it at once."""
 _POLL = 0.03
@@ -51,7 +57,8 @@ class Scribe:
     Args:
         around: what the scan writers share.
         tick: seconds between commits while there is something new.
-        budget: bytes of points that may wait; ``submit`` blocks above it.
+        budget: bytes of points that may wait; ``submit`` blocks above it. As much again may be
+            held for files while their commits fail.
     """
 
     def __init__(self, around: Surroundings, *, tick: float = TICK, budget: int = BUDGET) -> None:
@@ -59,6 +66,10 @@ class Scribe:
         self._tick = tick
         self._inbox: Inbox[ScanEvent | _Call] = Inbox(budget)
         self._writers: dict[ScanKey, ScanWriter] = {}
+        self._budget = budget
+        self._failing = False
+        """The newest commits did not all succeed."""
+        self._holding = False
         self._stopping = False
         self._dead: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="scribe")
@@ -83,13 +94,16 @@ class Scribe:
         self._inbox.put((event, _size(event)) for event in events)
 
     def call(self, function: Callable[[], Any]) -> Future[Any]:
-        """Run a function in the scribe's thread, after what was submitted before."""
+        """Run a function in the scribe's thread.
+
+        After what was submitted before; but ahead of data that the disk has no room for.
+        """
         future: Future[Any] = Future()
-        self._inbox.put([(_Call(function, future), _EVENT_BYTES)])
+        self._inbox.push(_Call(function, future))
         return future
 
     def stop(self) -> None:
-        """End all scans that are being written, with what they have, and the thread."""
+        """Suspend all scans that are being written, with what they have, and end the thread."""
         self._inbox.close()
 
         def stop() -> None:
@@ -117,16 +131,28 @@ class Scribe:
             wait = _IDLE if due is None else max(0.0, due - clock.monotonic())
             if files.pending:
                 wait = min(wait, _POLL)
-            urgent = [self._handle(item) for item in self._inbox.take(wait)]
+            urgent = [self._handle(item) for item in self._taken(wait)]
             if due is None and (files.dirty or self._writers):
                 # Also without anything new: scans wait for late files, for room on the disk.
                 due = clock.monotonic() + self._tick
             files.poll()
-            full = files.buffered_bytes >= _MOST_BUFFERED
+            # While commits fail, to try more often than on the tick is no use.
+            full = not self._failing and files.buffered_bytes >= _MOST_BUFFERED
             if any(urgent) or full or (due is not None and clock.monotonic() >= due):
                 self._commit()
                 due = clock.monotonic() + self._tick if self._writers else None
         self._finish()
+
+    def _taken(self, wait: float) -> list[ScanEvent | _Call]:
+        """What is to be done next; only calls while the disk does not take what is held."""
+        room = self._budget - self._around.files.buffered_bytes if self._failing else _MOST_TAKEN
+        if (room <= 0) != self._holding:
+            self._holding = not self._holding
+            text = "commits fail and the memory is used up: no more data are taken until one works"
+            _log.warning(text if self._holding else "data are taken again")
+        if self._holding:
+            return self._inbox.take_pushed(wait)
+        return self._inbox.take(wait, min(room, _MOST_TAKEN))
 
     def _handle(self, item: ScanEvent | _Call) -> bool:
         """Handle one item; tells whether it wants a commit at once."""
@@ -146,6 +172,7 @@ class Scribe:
         for writer in list(self._writers.values()):
             self._guarded(writer, writer.before_commit)
         errors = self._around.files.commit()
+        self._failing = bool(errors)
         for writer in list(self._writers.values()):
             if not writer.over:
                 error = errors.get(writer.file) if writer.file else None
@@ -167,13 +194,8 @@ class Scribe:
 
     def _finish(self) -> None:
         for writer in list(self._writers.values()):
-            stop = partial(writer.stop, "the writer was stopped during the scan")
-            self._guarded(writer, stop)
+            self._guarded(writer, partial(writer.suspend, _STOPPED))
         self._commit()
-        for writer in self._writers.values():
-            _log.error(
-                "scan %s: its last commit failed, the file stays as it was", writer.scan.name
-            )
 
 
 def _size(event: ScanEvent) -> int:

@@ -1,0 +1,175 @@
+"""All channels of a scan that are to be saved: events in, datasets and accounts out."""
+
+from collections.abc import Mapping
+
+from nexus_writer_service.errors import DatasetError
+from nexus_writer_service.layout.plan import ScanPlan
+from nexus_writer_service.model.description import ChannelName, Content, ScanDescription
+from nexus_writer_service.model.events import Frames, Lost, Points, Scans, Sealed
+from nexus_writer_service.model.verdict import ChannelTally, Verdict
+from nexus_writer_service.service.channel_writer import ChannelWriter
+from nexus_writer_service.service.scan_file import ScanFile
+from nexus_writer_service.service.troubles import Troubles
+
+ChannelEvent = Points | Frames | Scans | Sealed | Lost
+
+
+class Channels:
+    """The channels of one scan; what goes wrong with one of them costs that one.
+
+    Args:
+        scan: the scan as prepared.
+        plan: of the scan.
+        scan_file: where its entries are.
+        troubles: told what goes wrong.
+    """
+
+    def __init__(
+        self, scan: ScanDescription, plan: ScanPlan, scan_file: ScanFile, troubles: Troubles
+    ) -> None:
+        self._plan = plan
+        self._scan_file = scan_file
+        self._file = scan_file.file
+        self._troubles = troubles
+        self._all: dict[ChannelName, ChannelWriter] = {}
+        self.plots_due = False
+        """Channels have begun since somebody looked."""
+        self.note_due = False
+        """The file is to be told what cannot be seen from its datasets."""
+        for name, channel in scan.channels.items():
+            place = plan.places.get(name)
+            if place is not None or channel.content is Content.SCANS:
+                self._all[name] = ChannelWriter(name, channel.content, place)
+        for name, why in scan.unusable.items():
+            self._all[name] = ChannelWriter(name, Content.NUMBERS, None)
+            self._give_up(self._all[name], why)
+
+    # ------------------------------------------------------------------------------ events
+
+    def go_on_from(self, verdict: Verdict) -> None:
+        """Go on with what an earlier writer left in the file.
+
+        Args:
+            verdict: the one of its note.
+        """
+        for tally in verdict.channels:
+            if channel := self._all.get(tally.channel):
+                channel.go_on_from(tally)
+        self.note_due = True  # the start of the scan, merged again, said nothing of gaps
+        for channel in self._all.values():
+            if channel.place and not channel.lost and self._file.has(channel.place.path):
+                self._begin(channel)
+
+    def take(self, event: ChannelEvent) -> None:
+        """Take what happened to a channel; one that is not to be saved is passed over."""
+        channel = self._all.get(event.channel)
+        if channel is None:
+            return
+        match event:
+            case Points():
+                self._add_points(channel, event)
+            case Frames():
+                self._add_frames(channel, event)
+            case Scans():
+                self._add_scans(channel, event)
+            case Sealed():
+                channel.published = event.length
+            case Lost():
+                self._lose(channel, event)
+
+    def catch_up(self) -> bool:
+        """Take in images whose files have come by now; tells whether some are still missing."""
+        missing = False
+        for channel in self._all.values():
+            if channel.content is Content.IMAGES and channel.begun:
+                missing = self._catch_up(channel) or missing
+        return missing
+
+    # ------------------------------------------------------------------------------ accounts
+
+    def tallies(self) -> tuple[ChannelTally, ...]:
+        """The accounts of all channels."""
+        return tuple(channel.tally(self._file) for channel in self._all.values())
+
+    def lengths(self) -> Mapping[ChannelName, int]:
+        """Points of each channel that has a dataset, lost ones included."""
+        return {
+            channel.name: self._file.length(channel.place.path)
+            for channel in self._all.values()
+            if channel.begun and channel.place is not None
+        }
+
+    @property
+    def written(self) -> list[int]:
+        """Points written of each channel that has a dataset."""
+        return [channel.written for channel in self._all.values() if channel.begun]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes received."""
+        return sum(channel.nbytes for channel in self._all.values())
+
+    # ------------------------------------------------------------------------------ one channel
+
+    def _add_points(self, channel: ChannelWriter, event: Points) -> None:
+        if channel.place is None or not self._ready(channel):
+            return
+        try:
+            self._file.append(channel.place.path, event.start, event.batches)
+        except DatasetError as error:
+            self._give_up(channel, str(error))
+            return
+        channel.take(event.start, event.count)
+        channel.nbytes += event.nbytes
+
+    def _add_frames(self, channel: ChannelWriter, event: Frames) -> None:
+        if channel.place is None or not self._ready(channel):
+            return
+        channel.frames = event.saved if channel.place.copied else event.count
+        self._catch_up(channel)
+        channel.frames = event.count
+
+    def _add_scans(self, channel: ChannelWriter, event: Scans) -> None:
+        trees = self._plan.references(event.channel, event.references)
+        self._troubles.complain(self._scan_file.merge(trees, warn=self._troubles.warn))
+        channel.take(event.start, len(event.references))
+        self.note_due = True
+
+    def _catch_up(self, channel: ChannelWriter) -> bool:
+        try:
+            return channel.catch_up(self._file)
+        except DatasetError as error:
+            self._give_up(channel, str(error))
+            return False
+
+    def _ready(self, channel: ChannelWriter) -> bool:
+        """Whether a channel is (still) written; its dataset is in the file then."""
+        return not channel.lost and (channel.begun or self._begin(channel))
+
+    def _begin(self, channel: ChannelWriter) -> bool:
+        """Make the dataset of a channel and all that appears with its first point."""
+        if channel.place is None:
+            return False
+        trees = self._plan.first_point(channel.name)
+        problems = self._scan_file.merge(trees, warn=self._troubles.warn)
+        try:
+            channel.found(self._file.length(channel.place.path))
+        except DatasetError as error:
+            self._give_up(channel, "; ".join(problems) or str(error))
+            return False
+        self._troubles.complain(problems)
+        channel.begun = self.plots_due = True
+        return True
+
+    def _lose(self, channel: ChannelWriter, event: Lost) -> None:
+        if event.stop is None:
+            count = max(event.start, channel.reached)
+            after = f" after {count} points" if count else ""
+            self._give_up(channel, f"lost{after}: {event.reason}")
+        elif gap := channel.skip(event.stop, event.reason):
+            self.note_due = True
+            self._troubles.alarm(f"channel {channel.name}: {gap.text}")
+
+    def _give_up(self, channel: ChannelWriter, reason: str) -> None:
+        channel.lose(reason)
+        self._troubles.alarm(f"channel {channel.name}: {reason}; the other channels go on")

@@ -1,0 +1,83 @@
+"""A scan writer that is fed by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+from tests.support_clock import FakeClock
+from tests.support_description import channel, line_scan
+
+from nexus_writer_service.layout.esrf import EsrfOptions, plan
+from nexus_writer_service.model.description import ChannelName
+from nexus_writer_service.model.events import Announced, Ended, Points, Prepared, Sealed
+from nexus_writer_service.service.disk_space import MEGABYTE, DiskWatch
+from nexus_writer_service.service.files import FilePool
+from nexus_writer_service.service.profiling import Profiler
+from nexus_writer_service.service.scan_writer import ScanWriter
+from nexus_writer_service.service.status import ScanStatus, StatusBoard
+from nexus_writer_service.service.surroundings import Surroundings
+
+ROBX, DIODE = ChannelName("axis:robx"), ChannelName("card:diode")
+
+
+class Bench:
+    """A scan writer, what it shares with others, and a clock that is moved by hand."""
+
+    def __init__(
+        self, tmp_path, *detectors, free=10_000 * MEGABYTE, profiling="OFF", disk=None, **more
+    ) -> None:
+        self.clock = FakeClock()
+        self.recorded: list[ScanStatus] = []
+        self.files = FilePool(disk=disk)
+        self.disk = DiskWatch(ask=lambda _directory: free)
+        self.around = Surroundings(
+            files=self.files,
+            board=StatusBoard(),
+            clock=self.clock,
+            disk=self.disk,
+            layout=lambda scan: plan(scan, EsrfOptions()),
+            profiler=Profiler(profiling),
+            version="1.2.3",
+            record=self.recorded.append,
+        )
+        options = {"path": str(tmp_path / "data.h5"), "session": "test_session", **more}
+        self.scan = line_scan(*(detectors or (channel("card:diode"),)), **options)
+        self.writer = ScanWriter(self.scan, self.around, wanted=True)
+        self.path = tmp_path / "data.h5"
+
+    @property
+    def status(self):
+        return self.around.board.get(self.scan.key)
+
+    def state(self):
+        return self.status.state
+
+    def prepare(self):
+        self.writer.feed(Announced(self.scan.key, self.scan))
+        self.writer.feed(Prepared(self.scan.key, self.scan))
+
+    def send(self, name, *values, start=0):
+        batch = np.array(values, dtype="f8")
+        self.writer.feed(Points(self.scan.key, name, start, (batch,)))
+
+    def seal(self, name, length):
+        self.writer.feed(Sealed(self.scan.key, name, length))
+
+    def end(self, reason="SUCCESS"):
+        scan = replace(self.scan, end_reason=reason)
+        self.writer.feed(Ended(self.scan.key, scan))
+
+    def settle(self):
+        """What the scribe does after each turn."""
+        self.writer.before_commit()
+        errors = self.files.commit()
+        self.writer.committed(errors.get(self.writer.file) if self.writer.file else None)
+        if not self.writer.over:
+            self.writer.tick()
+
+    def whole_scan(self):
+        self.prepare()
+        for name in (ROBX, DIODE):
+            self.send(name, 1, 2, 3, 4)
+            self.seal(name, 4)
+        self.end()
+        self.settle()
