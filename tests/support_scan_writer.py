@@ -1,11 +1,15 @@
 """A scan writer that is fed by hand."""
 
+import errno
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from tests.support_clock import FakeClock
 from tests.support_description import channel, line_scan
 
+from nexus_writer_service.hdf5.disk import Bytes, Disk, Step
 from nexus_writer_service.layout.esrf import EsrfOptions, plan
 from nexus_writer_service.model.description import ChannelName
 from nexus_writer_service.model.events import Announced, Ended, Points, Prepared, Sealed
@@ -16,6 +20,26 @@ from nexus_writer_service.service.scan_writer import ScanWriter
 from nexus_writer_service.service.status import ScanStatus, StatusBoard
 from nexus_writer_service.service.surroundings import Surroundings
 
+
+class FullDisk(Disk):
+    """Refuses to write as long as it is told to.
+
+    Args:
+        name: of the file for which it does; by default for all.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        self.full = False
+        self.refused = 0
+        self._name = name
+
+    def write(self, step: Step, descriptor: int, pieces: Sequence[Bytes], address: int) -> None:
+        if self.full and self._name in os.readlink(f"/proc/self/fd/{descriptor}"):
+            self.refused += 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        super().write(step, descriptor, pieces, address)
+
+
 ROBX, DIODE = ChannelName("axis:robx"), ChannelName("card:diode")
 
 
@@ -23,7 +47,14 @@ class Bench:
     """A scan writer, what it shares with others, and a clock that is moved by hand."""
 
     def __init__(
-        self, tmp_path, *detectors, free=10_000 * MEGABYTE, profiling="OFF", disk=None, **more
+        self,
+        tmp_path,
+        *detectors,
+        free=10_000 * MEGABYTE,
+        profiling="OFF",
+        disk=None,
+        options=None,
+        **more,
     ) -> None:
         self.clock = FakeClock()
         self.recorded: list[ScanStatus] = []
@@ -34,13 +65,13 @@ class Bench:
             board=StatusBoard(),
             clock=self.clock,
             disk=self.disk,
-            layout=lambda scan: plan(scan, EsrfOptions()),
+            layout=lambda scan: plan(scan, options or EsrfOptions()),
             profiler=Profiler(profiling),
             version="1.2.3",
             record=self.recorded.append,
         )
-        options = {"path": str(tmp_path / "data.h5"), "session": "test_session", **more}
-        self.scan = line_scan(*(detectors or (channel("card:diode"),)), **options)
+        about = {"path": str(tmp_path / "data.h5"), "session": "test_session", **more}
+        self.scan = line_scan(*(detectors or (channel("card:diode"),)), **about)
         self.writer = ScanWriter(self.scan, self.around, wanted=True)
         self.path = tmp_path / "data.h5"
 

@@ -57,3 +57,35 @@ def test_items_come_out_in_order_and_none_is_lost(sizes, most):
         taken += batch
     assert taken == list(range(len(sizes)))
     assert inbox.held_bytes == 0
+
+
+def test_what_is_pushed_goes_into_a_full_inbox_and_comes_out_in_its_turn():
+    inbox: Inbox[str] = Inbox(budget=1)
+    inbox.put([("a", 1)])
+    inbox.push("b")
+    assert inbox.take(0) == ["a", "b"]
+    assert inbox.held_bytes == 0
+
+
+def test_what_was_pushed_can_be_taken_ahead_of_the_rest():
+    inbox: Inbox[str] = Inbox(budget=100)
+    inbox.put([("a", 1), ("b", 1)])
+    inbox.push("x")
+    inbox.put([("c", 1)])
+    inbox.push("y")
+    assert inbox.take_pushed(0) == ["x", "y"]
+    assert inbox.take_pushed(0.001) == []
+    assert inbox.held_bytes == 3
+    assert inbox.take(0) == ["a", "b", "c"]
+
+
+def test_taking_what_is_pushed_wakes_up_for_nothing_else():
+    inbox: Inbox[str] = Inbox(budget=100)
+    taken: list[str] = []
+    thread = threading.Thread(target=lambda: taken.extend(inbox.take_pushed(60)), daemon=True)
+    thread.start()
+    inbox.put([("a", 1)])
+    thread.join(0.05)
+    assert thread.is_alive()
+    inbox.push("x")
+    assert wait_for(lambda: taken) == ["x"]

@@ -274,12 +274,12 @@ def test_a_scan_that_was_refused_is_recorded_again_with_its_verdict_when_it_ends
     bench = Bench(tmp_path, free=1)
     bench.prepare()
     assert [one.state for one in bench.recorded] == [ScanState.INIT, ScanState.FAULT]
-    assert bench.status.verdict is None
+    assert bench.recorded[-1].verdict is None
     assert not bench.status.over
     bench.end()
     assert bench.recorded[-1] == bench.status
     assert bench.status.over
-    assert bench.recorded[-1].verdict is None
+    assert bench.status.verdict.outcome is Outcome.FAILED
     assert [one.state for one in bench.status.states] == [ScanState.INIT, ScanState.FAULT]
     bench.disk.stop()
 

@@ -1,0 +1,75 @@
+import os
+import stat
+
+import pytest
+from tests.support_hdf5 import root
+from tests.support_scan_writer import FullDisk
+
+from nexus_writer_service.errors import DiskSpaceError, FileLockedError, FilePathError
+from nexus_writer_service.hdf5.disk import Disk
+from nexus_writer_service.hdf5.options import FileOptions
+from nexus_writer_service.model.tree import Dataset
+from nexus_writer_service.service.files import FilePool
+
+pytestmark = pytest.mark.nonconforming("trees that try the files, not NeXus")
+
+
+def test_a_file_is_open_once_and_closed_by_its_last_user(tmp_path):
+    files = FilePool()
+    link = tmp_path / "link.h5"
+    link.symlink_to(tmp_path / "data.h5")
+    first, second = files.acquire(str(tmp_path / "data.h5")), files.acquire(str(link))
+    assert first is second
+    files.release(first)
+    with pytest.raises(FileLockedError):
+        FilePool().acquire(str(link))
+    files.release(second)
+    other = FilePool()
+    other.release(other.acquire(str(link)))
+
+
+def test_a_file_outside_the_roots_is_refused(tmp_path):
+    files = FilePool((str(tmp_path / "data"),))
+    with pytest.raises(FilePathError, match="outside the allowed roots"):
+        files.acquire(str(tmp_path / "other" / "data.h5"))
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_file_that_cannot_be_committed_keeps_no_other_from_it(tmp_path):
+    disk = FullDisk("one.h5")
+    files = FilePool(disk=disk)
+    one, two = (files.acquire(str(tmp_path / name)) for name in ("one.h5", "two.h5"))
+    disk.full = True
+    for file in (one, two):
+        file.merge(root(text=Dataset("text")))
+    errors = files.commit()
+    assert list(errors) == [one]
+    assert isinstance(errors[one], DiskSpaceError)
+    assert one.dirty
+    assert not two.dirty
+    disk.full = False
+    assert not files.commit()
+    for file in (one, two):
+        files.release(file)
+
+
+class CountingDisk(Disk):
+    """Knows how often it was to wait for the medium."""
+
+    syncs = 0
+
+    def sync(self, descriptor: int) -> None:
+        self.syncs += 1
+        super().sync(descriptor)
+
+
+@pytest.mark.parametrize("durability", ["process", "power"])
+def test_files_are_kept_as_safe_as_the_options_say(tmp_path, durability):
+    disk = CountingDisk()
+    files = FilePool(options=FileOptions(durability=durability), disk=disk)
+    file = files.acquire(str(tmp_path / "data.h5"))
+    file.merge(root(text=Dataset("text")))
+    files.commit()
+    files.release(file)
+    assert bool(disk.syncs) is (durability == "power")
+    assert os.stat(file.path).st_mode & stat.S_IWUSR

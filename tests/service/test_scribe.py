@@ -1,0 +1,160 @@
+"""The thread that writes: what it does at its end, and while the disk is full."""
+
+import threading
+
+import h5py
+import numpy as np
+import pytest
+from tests.support_scan_writer import DIODE, ROBX, Bench, FullDisk
+from tests.support_waiting import wait_for
+
+from nexus_writer_service.hdf5.file import NexusFile
+from nexus_writer_service.model.events import Ended, Points, Prepared, Sealed
+from nexus_writer_service.model.states import ScanState
+from nexus_writer_service.model.verdict import Outcome
+from nexus_writer_service.service.clock import SystemClock
+from nexus_writer_service.service.scribe import Scribe
+from nexus_writer_service.service.surroundings import Surroundings
+
+BUDGET = 1 << 20
+
+
+class Desk:
+    """A scribe with a small budget, and a scan."""
+
+    def __init__(self, tmp_path, disk=None) -> None:
+        bench = Bench(tmp_path, disk=disk)
+        self.scan, self.disk, self.path = bench.scan, disk, bench.path
+        around = bench.around
+        self.around = Surroundings(
+            files=around.files,
+            board=around.board,
+            clock=SystemClock(),
+            disk=around.disk,
+            layout=around.layout,
+            profiler=around.profiler,
+            version=around.version,
+            record=around.record,
+        )
+        self.scribe = Scribe(self.around, tick=0.01, budget=BUDGET)
+        self.scribe.start()
+        self.scribe.announce(self.scan, wanted=True)
+        self.sent = 0
+
+    @property
+    def status(self):
+        return self.around.board.get(self.scan.key)
+
+    def prepare(self):
+        self.scribe.submit([Prepared(self.scan.key, self.scan)])
+        wait_for(lambda: self.status.state is ScanState.ON, what="prepared")
+
+    def points(self, count=10_000):
+        """The next points of the diode."""
+        start, self.sent = self.sent, self.sent + count
+        batch = np.arange(start, self.sent, dtype="f8")
+        return Points(self.scan.key, DIODE, start, (batch,))
+
+    def end(self):
+        lengths = {DIODE: self.sent, ROBX: 0}
+        sealed = [Sealed(self.scan.key, name, length) for name, length in lengths.items()]
+        self.scribe.submit([*sealed, Ended(self.scan.key, self.scan)])
+        wait_for(lambda: self.status.over, what="end of the scan")
+
+    def close(self):
+        self.scribe.stop()
+        self.around.disk.stop()
+
+
+@pytest.fixture
+def full_desk(tmp_path):
+    """A desk whose disk has become full, and whose memory is used up; it is empty in the end."""
+    desk = Desk(tmp_path, FullDisk())
+    desk.prepare()
+    desk.disk.full = True
+    yield desk
+    desk.disk.full = False
+    desk.close()
+
+
+def fill(desk):
+    """Submit points, in a thread, until no more are taken; returns the thread."""
+    blocked = threading.Thread(
+        target=lambda: [desk.scribe.submit([desk.points()]) for _ in range(60)]
+    )
+    blocked.start()
+
+    def stuck():
+        sent = desk.sent
+        held = desk.around.files.buffered_bytes
+        blocked.join(0.2)
+        return blocked.is_alive() and desk.sent == sent and held >= BUDGET
+
+    wait_for(stuck, what="no more taken")
+    return blocked
+
+
+@pytest.mark.nonconforming("the entry is not ended")
+def test_scans_are_suspended_when_the_scribe_is_stopped(tmp_path):
+    desk = Desk(tmp_path)
+    desk.prepare()
+    desk.scribe.submit([desk.points(5)])
+    desk.close()
+    assert desk.status.state is ScanState.FAULT
+    assert desk.status.reason.startswith("suspended: ")
+    assert desk.status.verdict.outcome is Outcome.INTERRUPTED
+    with h5py.File(desk.path, "a") as file:
+        assert len(file["7.1/measurement/diode"]) == 5
+        assert "end_time" not in file["7.1"]
+
+
+def test_while_the_disk_is_full_memory_is_bounded_and_calls_are_served(full_desk):
+    blocked = fill(full_desk)
+    held = full_desk.around.files.buffered_bytes
+    assert held < 2 * BUDGET
+    assert full_desk.scribe.call(lambda: "served").result(10) == "served"
+    assert blocked.is_alive()
+    assert "No space left" in full_desk.status.fault
+    assert full_desk.around.files.buffered_bytes == held
+    full_desk.disk.full = False
+    blocked.join(20)
+    assert not blocked.is_alive()
+    full_desk.end()
+    assert full_desk.status.verdict.outcome is Outcome.COMPLETE
+    with h5py.File(full_desk.path, "r") as file:
+        np.testing.assert_array_equal(file["7.1/measurement/diode"], np.arange(600_000))
+
+
+def test_a_full_disk_keeps_nobody_busy(full_desk, monkeypatch):
+    commits: list[float] = []
+    commit = NexusFile.commit
+
+    def counted(file):
+        commits.append(full_desk.around.clock.monotonic())
+        commit(file)
+
+    monkeypatch.setattr(NexusFile, "commit", counted)
+    blocked = fill(full_desk)
+    commits.clear()
+    wait_for(lambda: len(commits) > 10, what="10 attempts")
+    # On the tick of 10 ms, and no more often.
+    assert min(np.diff(commits)) >= 0.009
+    full_desk.disk.full = False
+    blocked.join(20)
+    full_desk.end()
+
+
+@pytest.mark.nonconforming("the entry is not ended")
+def test_a_scribe_can_be_stopped_while_the_disk_is_full(tmp_path):
+    desk = Desk(tmp_path, FullDisk())
+    desk.prepare()
+    desk.disk.full = True
+    blocked = fill(desk)
+    desk.close()
+    blocked.join(20)
+    assert not blocked.is_alive()
+    assert desk.status.over
+    assert desk.status.verdict.outcome is Outcome.INTERRUPTED
+    assert "No space left" in desk.status.reason
+    with h5py.File(desk.path, "r") as file:  # as of the last commit
+        assert "diode" not in file["7.1"].get("measurement", ())
