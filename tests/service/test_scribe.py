@@ -17,13 +17,15 @@ from nexus_writer_service.service.scribe import Scribe
 from nexus_writer_service.service.surroundings import Surroundings
 
 BUDGET = 1 << 20
+POINTS = 600_000
+"""What is published while the disk is full: more than the budget twice."""
 
 
 class Desk:
     """A scribe with a small budget, and a scan."""
 
     def __init__(self, tmp_path, disk=None) -> None:
-        bench = Bench(tmp_path, disk=disk)
+        bench = Bench(tmp_path, disk=disk, shape=(POINTS,))
         self.scan, self.disk, self.path = bench.scan, disk, bench.path
         around = bench.around
         self.around = Surroundings(
@@ -80,7 +82,8 @@ def full_desk(tmp_path):
 def fill(desk):
     """Submit points, in a thread, until no more are taken; returns the thread."""
     blocked = threading.Thread(
-        target=lambda: [desk.scribe.submit([desk.points()]) for _ in range(60)]
+        target=lambda: [desk.scribe.submit([desk.points()]) for _ in range(POINTS // 10_000)],
+        daemon=True,
     )
     blocked.start()
 
@@ -122,7 +125,7 @@ def test_while_the_disk_is_full_memory_is_bounded_and_calls_are_served(full_desk
     full_desk.end()
     assert full_desk.status.verdict.outcome is Outcome.COMPLETE
     with h5py.File(full_desk.path, "r") as file:
-        np.testing.assert_array_equal(file["7.1/measurement/diode"], np.arange(600_000))
+        np.testing.assert_array_equal(file["7.1/measurement/diode"], np.arange(POINTS))
 
 
 def test_a_full_disk_keeps_nobody_busy(full_desk, monkeypatch):
