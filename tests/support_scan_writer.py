@@ -105,6 +105,14 @@ class Bench:
         if not self.writer.over:
             self.writer.tick()
 
+    def settle_until_over(self):
+        """Turns of the scribe until the scan is over."""
+        for _ in range(100):
+            if self.writer.over:
+                return
+            self.settle()
+        raise AssertionError(f"the scan does not end: {self.status}")
+
     def whole_scan(self):
         self.prepare()
         for name in (ROBX, DIODE):

@@ -137,8 +137,7 @@ def test_a_scan_that_was_over_when_it_was_suspended_keeps_its_verdict(tmp_path):
 
 def go_on(tmp_path, *steps, **more):
     bench = some(tmp_path, *steps, **more)
-    while not bench.writer.over:
-        bench.settle()
+    bench.settle_until_over()
     bench.disk.stop()
     return bench
 
@@ -228,8 +227,7 @@ def test_a_scan_that_vanished_while_its_writer_was_down_is_ended_with_what_is_th
     suspended(tmp_path, numbers(DIODE, 0, 3))
     bench = some(tmp_path)
     bench.writer.feed(Vanished(bench.scan.key, "deleted from Redis"))
-    while not bench.writer.over:
-        bench.settle()
+    bench.settle_until_over()
     bench.disk.stop()
     assert bench.status.verdict.outcome is Outcome.INCOMPLETE
     assert "deleted from Redis" in bench.status.verdict.summary
@@ -364,8 +362,7 @@ def test_a_disk_that_is_full_for_a_while_changes_nothing(tmp_path, told):
     assert not bench.writer.over
     assert "No space left" in bench.status.fault
     disk.full = False
-    while not bench.writer.over:
-        bench.settle()
+    bench.settle_until_over()
     bench.disk.stop()
     assert bench.status.verdict.outcome is Outcome.COMPLETE
     assert any("No space left" in text for text in bench.status.warnings)

@@ -69,6 +69,8 @@ class Scribe:
         self._budget = budget
         self._failing = False
         """The newest commits did not all succeed."""
+        self._uncommitted = 0
+        """Bytes of points that were taken since commits last succeeded."""
         self._holding = False
         self._stopping = False
         self._dead: Exception | None = None
@@ -145,7 +147,7 @@ class Scribe:
 
     def _taken(self, wait: float) -> list[ScanEvent | _Call]:
         """What is to be done next; only calls while the disk does not take what is held."""
-        room = self._budget - self._around.files.buffered_bytes if self._failing else _MOST_TAKEN
+        room = self._budget - self._uncommitted if self._failing else _MOST_TAKEN
         if (room <= 0) != self._holding:
             self._holding = not self._holding
             text = "commits fail and the memory is used up: no more data are taken until one works"
@@ -165,6 +167,7 @@ class Scribe:
         writer = self._writers.get(item.key)
         if writer is None or writer.over:
             return False
+        self._uncommitted += _size(item)
         self._guarded(writer, partial(writer.feed, item))
         return isinstance(item, Prepared | Ended | Vanished)
 
@@ -173,6 +176,8 @@ class Scribe:
             self._guarded(writer, writer.before_commit)
         errors = self._around.files.commit()
         self._failing = bool(errors)
+        if not errors:
+            self._uncommitted = 0
         for writer in list(self._writers.values()):
             if not writer.over:
                 error = errors.get(writer.file) if writer.file else None
