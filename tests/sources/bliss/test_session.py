@@ -16,6 +16,7 @@ from tests.support_bliss_events import Heard, HeardScan, listen
 from nexus_writer_service.errors import SourceError, SourceUnavailableError
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.events import Announced, Ended, ScanReference, Vanished
+from nexus_writer_service.sources.bliss.arrivals import Backlog
 from nexus_writer_service.sources.bliss.session import BlissSource
 from nexus_writer_service.testing.redis_server import RedisServer, initialise, reset
 from nexus_writer_service.testing.simulation import (
@@ -33,6 +34,7 @@ pytestmark = pytest.mark.integration
 
 DIODE = f"{devices.SAMPLING_CONTROLLER}:diode1"
 TIMER = "timer:elapsed_time"
+EVERYTHING = Backlog(since="0-0")
 
 
 class ShiftedClock:
@@ -177,7 +179,7 @@ def test_only_scans_of_its_session_are_told(simulated_session, redis_url, tmp_pa
     with SimulatedSession(redis_url, "other_session", data_root=tmp_path) as other:
         foreign, own = other.loopscan(2), simulated_session.loopscan(2)
         assert listen(source, Heard.ended).scans.keys() == {own.key}
-    with BlissSource(redis_url, None, since="0-0") as everybody:
+    with BlissSource(redis_url, None, backlog=EVERYTHING) as everybody:
         heard = listen(everybody, lambda heard: heard.ended(2))
     assert heard.scans.keys() == {foreign.key, own.key}
 
@@ -186,7 +188,7 @@ def test_a_source_starts_now_unless_told_otherwise(simulated_session, redis_url)
     before = simulated_session.loopscan(2)
     with (
         BlissSource(redis_url, "test_session") as now,
-        BlissSource(redis_url, "test_session", since="0-0") as ever,
+        BlissSource(redis_url, "test_session", backlog=EVERYTHING) as ever,
     ):
         now.connect()
         after = simulated_session.loopscan(2)
@@ -203,7 +205,8 @@ def test_a_running_scan_is_told_from_its_first_point_on(simulated_session, redis
         scan.prepare()
         scan.start()
         scan.publish(6)
-        with BlissSource(redis_url, "test_session", since=history[0][0].decode()) as source:
+        backlog = Backlog(since=history[0][0].decode())
+        with BlissSource(redis_url, "test_session", backlog=backlog) as source:
             key = scan.record.key
             heard = listen(source, lambda heard: key in heard.scans)
             listen(source, lambda heard: heard.length(key, DIODE) == 6, heard)
@@ -219,7 +222,7 @@ def test_a_long_backlog_comes_in_a_few_scans_at_a_time(simulated_session, redis_
     simulated_session.publisher = "pipeline"
     records = [simulated_session.loopscan(2) for _ in range(60)]
     heard = Heard()
-    with BlissSource(redis_url, "test_session", since="0-0") as source:
+    with BlissSource(redis_url, "test_session", backlog=EVERYTHING) as source:
         while not heard.ended(60):
             heard.add(source.read(1))
             assert len(source.active) <= 16
@@ -229,7 +232,7 @@ def test_a_long_backlog_comes_in_a_few_scans_at_a_time(simulated_session, redis_
 def test_small_answers_tell_the_same(simulated_session, redis_url):
     simulated_session.publisher = "pipeline"
     record = simulated_session.mca(300, block=2)
-    with BlissSource(redis_url, "test_session", since="0-0", most_bytes=1) as source:
+    with BlissSource(redis_url, "test_session", backlog=EVERYTHING, most_bytes=1) as source:
         check(listen(source, Heard.ended).scans[record.key], record)
 
 
@@ -334,7 +337,7 @@ def test_a_document_that_means_nothing_is_skipped(simulated_session, redis_url, 
         client.xadd("_SCAN_HISTORY_", {"key": key})
     client.xadd("_SCAN_HISTORY_", {"name": "no key"})
     record = simulated_session.loopscan(2)
-    with BlissSource(redis_url, since="0-0") as source:
+    with BlissSource(redis_url, backlog=EVERYTHING) as source:
         assert listen(source, Heard.ended).scans.keys() == {record.key}
     for key in ("esrf:scan:nothing", "esrf:scan:list", "esrf:scan:text", "is not followed"):
         assert key in caplog.text
@@ -343,7 +346,7 @@ def test_a_document_that_means_nothing_is_skipped(simulated_session, redis_url, 
 def test_a_deleted_scan_is_not_told(simulated_session, redis_url):
     deleted, record = simulated_session.loopscan(2), simulated_session.loopscan(2)
     redis.Redis.from_url(redis_url).expire(deleted.key, 10)
-    with BlissSource(redis_url, "test_session", since="0-0") as source:
+    with BlissSource(redis_url, "test_session", backlog=EVERYTHING) as source:
         assert listen(source, Heard.ended).scans.keys() == {record.key}
 
 
@@ -351,7 +354,7 @@ def test_a_scan_vanishes_with_the_content_of_the_database(simulated_session, red
     simulated_session.publisher = "pipeline"
     clock = ShiftedClock()
     with (
-        BlissSource(redis_url, "test_session", since="0-0", clock=clock) as source,
+        BlissSource(redis_url, "test_session", backlog=EVERYTHING, clock=clock) as source,
         loopscan(simulated_session, 10, faults=Faults(unclosed=True)) as scan,
     ):
         scan.prepare()
@@ -484,7 +487,7 @@ def test_a_database_that_is_not_set_up_yet_can_be_tried_again(redis_server, simu
         assert source.read(0) == []
 
 
-@pytest.mark.parametrize("command", ["json.get", "xrevrange", "exists", "xread"])
+@pytest.mark.parametrize("command", ["json.get", "xrange", "exists", "xread"])
 def test_a_user_without_rights_is_told(command, redis_server, simulated_session):
     client = redis.Redis.from_url(redis_server.url)
     client.acl_setuser(
@@ -493,10 +496,9 @@ def test_a_user_without_rights_is_told(command, redis_server, simulated_session)
     url = redis_server.url.replace("unix://", "unix://reader:secret@")
     clock = ShiftedClock()
     clock.ahead = -60
-    since = None if command == "xrevrange" else "0-0"
     try:
         with (
-            BlissSource(url, since=since, clock=clock) as source,
+            BlissSource(url, backlog=EVERYTHING, clock=clock) as source,
             loopscan(simulated_session, 2),
         ):
             clock.ahead = 0
