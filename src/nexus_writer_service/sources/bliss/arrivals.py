@@ -94,12 +94,11 @@ class Arrivals:
         past = self._unseen.pop(key)
         document = _document(text)
         scan, _ = describe(key, document)
-        expected = key in self._expected
-        if self._session not in (None, document["id"].get("session")) and not expected:
+        if self._session not in (None, document["id"].get("session")):
             return
         if not past or scan.end_reason is None:
             self._live.append(key)
-        elif expected or self._backlog.concerns(scan):
+        elif key in self._expected or self._backlog.concerns(scan):
             self._over.append(key)
 
     def unclear(self, key: ScanKey) -> None:
