@@ -33,7 +33,7 @@ def options(request) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def state(tmp_path) -> Path:
+def state(tmp_path: Path) -> Path:
     """Where the writers of a test keep their state."""
     return tmp_path / "state"
 
@@ -57,8 +57,11 @@ def points_in(record: ScanRecord) -> int:
 
 
 def wait_complete(*records: ScanRecord) -> None:
+    def complete() -> bool:
+        return all(status_of(record) == "SUCCEEDED" for record in records)
+
+    wait_for(complete, what=f"{[record.name for record in records]} complete")
     for record in records:
-        wait_for(lambda one=record: status_of(one) == "SUCCEEDED", what=f"{record.name} complete")
         check_values(record)
 
 
@@ -72,8 +75,10 @@ def in_history(state: Path, record: ScanRecord) -> Outcome | None:
 
 
 def is_complete_in(state: Path, *records: ScanRecord) -> None:
-    for record in records:
-        wait_for(lambda one=record: in_history(state, one) is Outcome.COMPLETE)
+    def complete() -> bool:
+        return all(in_history(state, record) is Outcome.COMPLETE for record in records)
+
+    wait_for(complete, what=f"{[record.name for record in records]} complete in the history")
 
 
 def begun(session: SimulatedSession, **options) -> SimulatedScan:

@@ -159,7 +159,8 @@ def test_a_scan_that_expires_ends(forgetful, tmp_path):
         for key in client.scan_iter("esrf:*"):
             client.pexpire(key, 1)
         assert writer.verdict(scan.record).outcome is Outcome.INCOMPLETE
-        assert session.loopscan(3)
+        following = session.loopscan(3)
+        assert writer.verdict(following).outcome is Outcome.COMPLETE
 
 
 def test_a_server_that_falls_silent_is_waited_for(forgetful, tmp_path, monkeypatch):

@@ -57,7 +57,7 @@ class Unfinished:
             except FileError as error:
                 _log.warning("%s is left as it is: %s", path, error)
             else:
-                _log.info("%s was being written when its writer ended: %s", path, done)
+                _log.info("%s holds scans that were not finished: %s", path, done)
 
     def conclude(self, key: ScanKey, reason: str) -> None:
         """Finish a scan that nobody can go on with, soon; returns at once.
@@ -81,7 +81,8 @@ class Unfinished:
         except FileError as error:
             verdict = Verdict(Outcome.INCOMPLETE, (reason, str(error)))
         complete = verdict.outcome is Outcome.COMPLETE
-        _log.warning("scan %s: %s (%s)", scan.name, verdict.summary, " ".join(scan.urls))
+        level = logging.INFO if complete else logging.WARNING
+        _log.log(level, "scan %s: %s (%s)", scan.name, verdict.summary, " ".join(scan.urls))
         status = ScanStatus(
             scan.key,
             scan.name,
@@ -101,7 +102,10 @@ class Unfinished:
         """The verdict that is in the file now; None when nothing there is of this scan."""
         file = self._around.files.acquire(path)
         try:
-            for verdict in conclude(file, reason, scan=scan.key, final=True).values():
+            verdicts = conclude(file, reason, scan=scan.key, final=True)
+            # The history is not to know what the file does not say yet.
+            file.commit()
+            for verdict in verdicts.values():
                 return verdict
             for entry in scan.entries:
                 note = read_writer_note(file.read_text(f"/{entry}/{DATA}"))

@@ -68,17 +68,17 @@ def test_scans_of_other_sessions_are_passed_over():
     assert following(arrivals([text(session="other")], session=None)) == [key(0)]
 
 
-def test_scans_that_are_over_and_of_no_concern_are_passed_over():
+def test_older_scans_of_no_concern_are_passed_over():
     def concerns(scan):
         assert scan.session == SESSION
         assert scan.path == "/a.h5"
         assert scan.save
         return scan.data_writer == "external"
 
-    nexus = text(writer="nexus", end="SUCCESS")
-    found = arrivals([nexus, OVER, text(writer="nexus")], [nexus], concerns=concerns)
-    # The one that is still going on, and the one that was created now, are announced as ever.
-    assert following(found) == [key(2), key(100), key(1)]
+    nexus, over = text(writer="nexus"), text(writer="nexus", end="SUCCESS")
+    found = arrivals([over, OVER, nexus, text()], [over, nexus], concerns=concerns)
+    # Those that are created now are announced as ever.
+    assert following(found) == [key(3), key(100), key(101), key(1)]
 
 
 def test_scans_that_are_known_to_be_done_are_not_even_glimpsed():

@@ -1,4 +1,4 @@
-"""Which scans come next: live ones first, and of those that are over only the ones that concern us.
+"""Which scans come next: live ones first, and of older ones only those that concern us.
 
 A source that starts finds thousands of scans in Redis, nearly all of them over and saved long ago.
 So each scan is only glimpsed at first: a few members of its document instead of the whole. Nobody
@@ -39,8 +39,8 @@ class Backlog:
     skip: Callable[[ScanKey], bool] = lambda _key: False
     """Scans that it says yes to are passed over, at no cost."""
     concerns: Callable[[ScanDescription], bool] = lambda _scan: True
-    """Asked about scans that were over when they were found: those that it says no to are passed
-    over. What it is given says session, path, save and data_writer, and no more."""
+    """Asked about scans that were created before they could be heard of: those that it says no to
+    are passed over. What it is given says session, path, save and data_writer, and no more."""
     expected: frozenset[ScanKey] = frozenset()
     """Scans that an earlier writer did not finish. They are told wherever they are found, and
     ``Vanished``, without having been announced, when Redis does not hold them any more."""
@@ -96,10 +96,10 @@ class Arrivals:
         scan, _ = describe(key, document)
         if self._session not in (None, document["id"].get("session")):
             return
-        if not past or scan.end_reason is None:
-            self._live.append(key)
-        elif key in self._expected or self._backlog.concerns(scan):
-            self._over.append(key)
+        if past and key not in self._expected and not self._backlog.concerns(scan):
+            return
+        queue = self._over if past and scan.end_reason is not None else self._live
+        queue.append(key)
 
     def unclear(self, key: ScanKey) -> None:
         """A scan could not be glimpsed: its whole document will tell."""
