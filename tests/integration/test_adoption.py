@@ -11,7 +11,7 @@ from tests.support_writer_process import writing
 
 from nexus_writer_service.model.verdict import Outcome
 from nexus_writer_service.service.history import History
-from nexus_writer_service.testing.redis_server import RedisServer, initialise
+from nexus_writer_service.testing.redis_server import URL_VARIABLE, RedisServer, initialise
 from nexus_writer_service.testing.simulation import (
     Camera,
     Faults,
@@ -159,6 +159,22 @@ def test_a_writer_that_is_killed_twice_is_taken_up_each_time(redis_url, session,
         is_complete_in(state, scan.record)
 
 
+def test_a_writer_that_is_killed_while_it_catches_up_leaves_the_rest_to_the_next_one(
+    redis_url, session, state, options
+):
+    records = [session.loopscan(20) for _ in range(40)]
+    for least in (1, 10, 20):
+        with writing(redis_url, state, *options) as writer:
+            wait_for(
+                lambda: sum(status_of(one) == "SUCCEEDED" for one in records) >= least  # noqa: B023 - waited for at once
+            )
+            writer.kill()
+    with writing(redis_url, state, *options):
+        wait_complete(*records)
+    if not options:
+        is_complete_in(state, *records)
+
+
 def test_a_writer_that_was_stopped_in_order_goes_on_when_it_is_started_again(
     redis_url, session, state, options
 ):
@@ -261,7 +277,10 @@ def test_a_scan_that_is_going_on_does_not_wait_for_the_others(redis_url, session
     assert scan.record.name in announced[0]
 
 
-def test_a_second_writer_leaves_alone_what_the_first_one_writes(redis_url, session, state):
+def test_a_second_writer_leaves_alone_what_the_first_one_writes(
+    redis_url, session, state, monkeypatch
+):
+    monkeypatch.delenv(URL_VARIABLE, raising=False)
     with writing(redis_url, state), RedisServer() as elsewhere:
         scan = begun(session)
         wait_for(lambda: in_history(state, scan.record) is Outcome.RUNNING)

@@ -95,6 +95,21 @@ def test_a_server_that_is_killed_and_restarted_with_its_data_costs_nothing(tmp_p
             check_values(scan.record)
 
 
+def test_a_server_that_is_killed_while_a_writer_catches_up_only_delays_it(tmp_path):
+    options = ProcessOptions("test_session")
+    with RedisServer(persistent=True, port=0) as server:
+        initialise(server.url)
+        with SimulatedSession(server.url, data_root=tmp_path, publisher="pipeline") as session:
+            records = [session.loopscan(20) for _ in range(60)]
+            with running_writer(server.url, options) as writer:
+                for _ in range(3):
+                    server.kill()
+                    server.start()
+                for record in records:
+                    assert writer.verdict(record).outcome is Outcome.COMPLETE
+                    check_values(record)
+
+
 def test_scans_end_when_redis_comes_back_without_them_and_is_never_set_up(forgetful, tmp_path):
     with at_work(forgetful, tmp_path) as (session, writer):
         scan = begun(session, writer)

@@ -310,7 +310,11 @@ class RedisServer:
         url = f"unix://{self._socket}" if self._port is None else f"redis://127.0.0.1:{self._port}"
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self._lives():
-            with suppress(redis.ConnectionError), redis.Redis.from_url(pinned_url(url)) as client:
+            # While it loads what it keeps it answers, but nothing of use.
+            with (
+                suppress(redis.ConnectionError, SourceUnavailableError),
+                redis.Redis.from_url(pinned_url(url)) as client,
+            ):
                 ours: bool = client.info("server")["process_id"] == self._pid
                 return ours and not missing_modules(url)
             time.sleep(0.01)

@@ -23,13 +23,19 @@ from nexus_writer_service.model.events import ScanEvent, Vanished
 from nexus_writer_service.sources.bliss import store
 from nexus_writer_service.sources.bliss.arrivals import Backlog
 from nexus_writer_service.sources.bliss.session import BlissSource
-from nexus_writer_service.testing.redis_server import initialise
+from nexus_writer_service.testing.redis_server import URL_VARIABLE, initialise
 from nexus_writer_service.testing.simulation import (
     Faults,
     SimulatedSession,
 )
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(autouse=True)
+def _own_servers(monkeypatch):
+    """A server that is given is not started or ended."""
+    monkeypatch.delenv(URL_VARIABLE, raising=False)
 
 
 def read_until_away(source: BlissSource) -> list[ScanEvent]:
