@@ -152,7 +152,7 @@ def test_a_scan_that_was_found_is_no_longer_to_be_given_up():
     assert found.give_up_expected() == []
 
 
-@pytest.mark.parametrize("answer", [b"[]", b'"text"', b"{}", b'{"$.id.session": 3}'])
+@pytest.mark.parametrize("answer", [b"[]", b"no JSON", b'"text"', b"{}", b'{"$.id.session": 3}'])
 def test_a_glimpse_of_something_strange_belongs_to_no_session(answer):
     assert following(arrivals([answer])) == []
     assert following(arrivals([answer], session=None)) == [key(0)]

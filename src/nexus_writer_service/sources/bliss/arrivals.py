@@ -146,8 +146,11 @@ class Arrivals:
 
 def _document(text: bytes) -> dict[str, dict[str, Json]]:
     """The part of a scan's document that was glimpsed: an answer has a list for each path."""
-    found = json.loads(text)
     document: dict[str, dict[str, Json]] = {"id": {}, "info": {}}
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return document
     if isinstance(found, Mapping):
         for path in GLIMPSED:
             _, part, member = path.decode().split(".")
@@ -155,7 +158,3 @@ def _document(text: bytes) -> dict[str, dict[str, Json]]:
             if isinstance(values, list) and values:
                 document[part][member] = values[0]
     return document
-
-
-def _session(document: Json) -> Json:
-    return document["id"].get("session")
