@@ -204,7 +204,7 @@ def test_of_two_writers_of_a_session_one_saves_and_the_other_says_why_not(
     for writer in writers:
         writer.send_signal(signal.SIGTERM)
     output = "".join(writer.communicate(timeout=30)[0] for writer in writers)
-    assert output.count("complete: ") == 1, output
+    assert output.count("1_loopscan: complete: ") == 1, output
     # The other one came while the first was writing, or after it.
     assert "another NeXus writer is writing it" in output or "exists already" in output, output
 
