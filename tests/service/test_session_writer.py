@@ -89,7 +89,12 @@ class Desk:
         self.source.script.put(kind(self.scan.key, self.scan))
 
     def reaches(self, state):
-        wait_for(lambda: self.session.state is state, what=f"session {state}")
+        def reached():
+            # What fails for once (a commit, say) is tried again when time has passed.
+            self.clock.advance(0.01)
+            return self.session.state is state
+
+        wait_for(reached, what=f"session {state}")
 
     def close(self):
         self.session.stop()

@@ -5,7 +5,9 @@ import os
 from collections.abc import Mapping
 
 from nexus_writer_service.errors import FileError, FilePathError
+from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.file import NexusFile
+from nexus_writer_service.hdf5.options import FileOptions
 
 _log = logging.getLogger(__name__)
 
@@ -15,9 +17,18 @@ class FilePool:
 
     Args:
         roots: directories that files must be under; empty allows every absolute path.
+        options: how files are kept safe.
+        disk: how files are changed; the system's by default.
     """
 
-    def __init__(self, roots: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        roots: tuple[str, ...] = (),
+        options: FileOptions | None = None,
+        disk: Disk | None = None,
+    ) -> None:
+        self._options = options
+        self._disk = disk
         self._roots = tuple(os.path.realpath(root) for root in roots)
         self._files: dict[str, NexusFile] = {}
         self._users: dict[str, int] = {}
@@ -32,7 +43,7 @@ class FilePool:
         """
         real = self._allowed(path)
         if real not in self._files:
-            self._files[real] = NexusFile.open(real)
+            self._files[real] = NexusFile.open(real, options=self._options, disk=self._disk)
             self._users[real] = 0
         self._users[real] += 1
         return self._files[real]
@@ -90,7 +101,7 @@ class FilePool:
 
     @property
     def buffered_bytes(self) -> int:
-        """Memory held by points that are not in HDF5 yet."""
+        """Memory held by what is not committed."""
         return sum(file.buffered_bytes for file in self._files.values())
 
     def _allowed(self, path: str) -> str:
