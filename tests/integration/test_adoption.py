@@ -70,6 +70,8 @@ def history_of(state: Path) -> Path:
 
 
 def in_history(state: Path, record: ScanRecord) -> Outcome | None:
+    if not history_of(state).exists():
+        return None
     (scan,) = History(history_of(state)).find(record.key) or (None,)
     return scan.verdict.outcome if scan else None
 
