@@ -47,7 +47,7 @@ class RunningWriter:
 def running_writer(url: str, options: ProcessOptions) -> Iterator[RunningWriter]:
     process = SessionProcess(
         replace(options, grace=0.1),
-        lambda: BlissSource(url, options.session),
+        lambda backlog: BlissSource(url, options.session, backlog=backlog),
         DiskWatch(required=0, recommended=0),
     )
     process.start()

@@ -52,7 +52,7 @@ def test_a_writer_that_starts_before_redis_waits_for_it(own_server, tmp_path):
     own_server.stop()
     process = SessionProcess(
         ProcessOptions("test_session", grace=0.1),
-        lambda: BlissSource(own_server.url, "test_session"),
+        lambda backlog: BlissSource(own_server.url, "test_session", backlog=backlog),
         DiskWatch(required=0, recommended=0),
     )
     process.start()

@@ -1,6 +1,7 @@
 """The states of a session, with a source that does what the test says."""
 
 import queue
+from dataclasses import replace
 
 import pytest
 from tests.support_clock import FakeClock
@@ -9,13 +10,14 @@ from tests.support_waiting import wait_for
 
 from nexus_writer_service.errors import SettingsError, SourceUnavailableError
 from nexus_writer_service.layout.esrf import EsrfOptions, plan
-from nexus_writer_service.model.events import Announced, Ended, Prepared
+from nexus_writer_service.model.events import Announced, Ended, Prepared, Vanished
 from nexus_writer_service.model.states import SessionState
+from nexus_writer_service.service.backoff import Backoff
 from nexus_writer_service.service.disk_space import DiskWatch
 from nexus_writer_service.service.files import FilePool
 from nexus_writer_service.service.profiling import Profiler
 from nexus_writer_service.service.scribe import Scribe
-from nexus_writer_service.service.session_writer import PURGE_AFTER, SessionWriter
+from nexus_writer_service.service.session_writer import PURGE_AFTER, Owner, SessionWriter
 from nexus_writer_service.service.status import StatusBoard
 from nexus_writer_service.service.surroundings import Surroundings
 
@@ -26,15 +28,23 @@ class ScriptedSource:
     def __init__(self) -> None:
         self.script: queue.Queue[object] = queue.Queue()
         self.closed = False
+        self.away = False
+        self.connected = True
+        self.dropped: list[str] = []
 
     def read(self, timeout):
         try:
             item = self.script.get(timeout=min(timeout, 0.05))
         except queue.Empty:
+            self.connected = not self.away
             return []
+        self.connected = not self.away and not isinstance(item, Exception)
         if isinstance(item, Exception):
             raise item
         return [item]
+
+    def drop(self, key):
+        self.dropped.append(key)
 
     def interrupt(self):
         pass
@@ -60,13 +70,17 @@ class Desk:
         self.source = ScriptedSource()
         self.scribe = Scribe(self.around)
         self.states: list[SessionState] = []
+        self.missing: list[tuple[str, str]] = []
         self.session = SessionWriter(
             "test_session",
             connect or (lambda: self.source),
             self.scribe,
             self.around,
-            accepts=lambda _scan: True,
-            on_state=lambda state, _reason: self.states.append(state),
+            Owner(
+                accepts=lambda _scan: True,
+                on_state=lambda state, _reason: self.states.append(state),
+                on_missing=lambda key, reason: self.missing.append((key, reason)),
+            ),
         )
         self.scan = line_scan(path=str(tmp_path / "data.h5"), session="test_session")
         self.scribe.start()
@@ -75,7 +89,12 @@ class Desk:
         self.source.script.put(kind(self.scan.key, self.scan))
 
     def reaches(self, state):
-        wait_for(lambda: self.session.state is state, what=f"session {state}")
+        def reached():
+            # What fails for once (a commit, say) is tried again when time has passed.
+            self.clock.advance(0.01)
+            return self.session.state is state
+
+        wait_for(reached, what=f"session {state}")
 
     def close(self):
         self.session.stop()
@@ -130,6 +149,75 @@ def test_a_source_that_is_away_makes_the_session_init_until_it_is_back(desk):
         SessionState.INIT,
         SessionState.ON,
     ]
+
+
+def test_events_of_a_source_that_is_away_do_not_make_the_session_listen(desk):
+    desk.source.away = True
+    desk.session.start()
+    desk.tell(Announced)
+    desk.tell(Prepared)
+    desk.source.script.put(Vanished(desk.scan.key, "it is gone"))
+    wait_for(lambda: [one for one in desk.around.board if one.state.final])
+    assert desk.session.state is SessionState.INIT
+    desk.source.away = False
+    desk.reaches(SessionState.ON)
+
+
+def test_a_session_that_waits_for_its_source_stops_at_once(desk):
+    desk.session._backoff = Backoff(first=3600, longest=3600)
+    desk.source.script.put(SourceUnavailableError("Redis is away"))
+    desk.session.start()
+    wait_for(lambda: desk.session.reason == "Redis is away")
+    desk.session.stop()
+    assert desk.session.state is SessionState.OFF
+
+
+def test_a_session_that_is_started_again_goes_on_with_its_source(tmp_path):
+    made = []
+
+    def connect():
+        made.append(ScriptedSource())
+        return made[-1]
+
+    desk = Desk(tmp_path, connect)
+    for _ in range(2):
+        desk.session.start()
+        desk.reaches(SessionState.ON)
+        desk.session.stop()
+    assert len(made) == 1
+    desk.close()
+
+
+def test_a_scan_whose_writer_has_let_go_of_the_file_is_not_read_on(desk):
+    desk.session.start()
+    desk.tell(Announced)
+    wait_for(lambda: desk.around.board.get(desk.scan.key))
+    assert desk.source.dropped == []
+    status = desk.around.board.get(desk.scan.key)
+    desk.around.board.put(replace(status, over=True))
+    wait_for(lambda: desk.source.dropped)
+    assert desk.source.dropped == [desk.scan.key]
+
+
+def test_a_scan_that_ended_is_not_dropped_as_well(desk):
+    desk.session.start()
+    for kind in (Announced, Prepared, Ended):
+        desk.tell(kind)
+    wait_for(lambda: [one for one in desk.around.board if one.over])
+    desk.reaches(SessionState.ON)
+    assert desk.source.dropped == []
+
+
+def test_a_scan_that_vanished_unannounced_is_told_to_the_owner(desk):
+    desk.session.start()
+    desk.source.script.put(Vanished(desk.scan.key, "it is gone"))
+    wait_for(lambda: desk.missing)
+    assert desk.missing == [(desk.scan.key, "it is gone")]
+    desk.tell(Announced)
+    wait_for(lambda: list(desk.around.board))
+    desk.source.script.put(Vanished(desk.scan.key, "it is gone"))
+    wait_for(lambda: [one for one in desk.around.board if one.state.final])
+    assert len(desk.missing) == 1
 
 
 def test_an_error_that_nobody_foresaw_makes_the_session_fault(desk):

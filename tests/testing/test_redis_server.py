@@ -158,6 +158,28 @@ def test_a_server_forgets_by_default_and_remembers_on_request():
 
 @needs_server
 @pytest.mark.usefixtures("own_program")
+def test_a_frozen_server_is_silent_until_it_thaws():
+    with RedisServer() as server:
+        client = redis.Redis.from_url(server.url, socket_timeout=0.1, retry=None)
+        server.freeze()
+        with pytest.raises(redis.TimeoutError):
+            client.ping()
+        server.thaw()
+        assert redis.Redis.from_url(server.url).ping()
+        server.freeze()
+
+
+@needs_server
+def test_a_given_server_is_never_frozen(redis_server):
+    with (
+        RedisServer(url=redis_server.url) as given,
+        pytest.raises(SettingsError, match="left alone"),
+    ):
+        given.freeze()
+
+
+@needs_server
+@pytest.mark.usefixtures("own_program")
 def test_a_restart_in_a_thread_outlives_the_thread():
     with RedisServer(port=0) as server:
         url = server.url

@@ -10,19 +10,23 @@ from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
-from nexus_writer_service.errors import SettingsError
+from nexus_writer_service.errors import FileError, SettingsError
+from nexus_writer_service.hdf5.options import FileOptions
 from nexus_writer_service.layout.esrf import EsrfOptions, plan
-from nexus_writer_service.model.description import ScanDescription
+from nexus_writer_service.model.description import ScanDescription, ScanKey
 from nexus_writer_service.model.states import SessionState
 from nexus_writer_service.service.clock import SystemClock
 from nexus_writer_service.service.disk_space import DiskWatch
 from nexus_writer_service.service.files import FilePool
 from nexus_writer_service.service.history import History
+from nexus_writer_service.service.past_scan import PastScan
 from nexus_writer_service.service.profiling import Profiler
 from nexus_writer_service.service.scribe import Scribe
-from nexus_writer_service.service.session_writer import SessionWriter, Source
+from nexus_writer_service.service.session_writer import Owner, SessionWriter, Source
 from nexus_writer_service.service.status import StatusBoard
 from nexus_writer_service.service.surroundings import Surroundings, unrecorded
+from nexus_writer_service.service.unfinished import Unfinished
+from nexus_writer_service.sources.bliss.arrivals import Backlog
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +51,10 @@ class ProcessOptions:
     """A file that exists while the process listens."""
     history: Path | None = None
     """The file that keeps the verdicts; None: nothing does."""
+    catch_up: bool = True
+    """Save also scans that were created before the start, as far as Redis still has them."""
+    files: FileOptions = field(default_factory=FileOptions)
+    """How files are kept safe."""
 
 
 def acceptor(names: tuple[str, ...]) -> Callable[[ScanDescription], bool]:
@@ -68,12 +76,12 @@ class SessionProcess:
 
     Args:
         options: what to save and how.
-        connect: makes the source of scans.
+        connect: makes the source of scans that tells this much of the past.
         disk: looks at the free space.
     """
 
     def __init__(
-        self, options: ProcessOptions, connect: Callable[[], Source], disk: DiskWatch
+        self, options: ProcessOptions, connect: Callable[[Backlog], Source], disk: DiskWatch
     ) -> None:
         self._options = options
         self._disk = disk
@@ -82,7 +90,7 @@ class SessionProcess:
         self.board = StatusBoard()
         """The states of all scans."""
         around = Surroundings(
-            files=FilePool(options.roots),
+            files=FilePool(options.roots, options.files),
             board=self.board,
             clock=self._clock,
             disk=disk,
@@ -93,13 +101,14 @@ class SessionProcess:
         )
         self.scribe = Scribe(around)
         """Writes."""
+        self._unfinished = Unfinished(self._left_over(), around, self.scribe.call)
+        accepts = acceptor(options.data_writers)
         self.session = SessionWriter(
             options.session,
-            connect,
+            lambda: connect(self._backlog(accepts)),
             self.scribe,
             around,
-            accepts=acceptor(options.data_writers),
-            on_state=self._changed,
+            Owner(accepts, self._changed, self._unfinished.conclude),
         )
         """Listens."""
         self._signalled = threading.Event()
@@ -125,7 +134,8 @@ class SessionProcess:
         return 0 if fault is None else 1
 
     def start(self) -> None:
-        """Listen and write, in threads; returns at once."""
+        """Recover what earlier writers left; then listen and write, in threads."""
+        self._unfinished.recover()
         self.scribe.start()
         self.session.start()
 
@@ -151,6 +161,32 @@ class SessionProcess:
                 how = "suspended" if key in suspended else "finished"
                 lines.append(f"scan {status.name} {how}: {status.reason}")
         return [*lines, f"session {self._options.session}: the writer has ended"]
+
+    def _left_over(self) -> list[PastScan]:
+        """The scans that earlier writers of the session did not finish."""
+        if self._history is None:
+            return []
+        try:
+            return self._history.unfinished(self._options.session)
+        except FileError as error:
+            _log.warning("what earlier writers left is not known: %s", error)
+            return []
+
+    def _backlog(self, accepts: Callable[[ScanDescription], bool]) -> Backlog:
+        if not self._options.catch_up:
+            return Backlog()
+        settled: frozenset[ScanKey] = frozenset()
+        try:
+            if self._history is not None:
+                settled = self._history.settled(self._options.session)
+        except FileError as error:
+            _log.warning("which scans are finished is looked up in their files: %s", error)
+        return Backlog(
+            since="0-0",
+            skip=settled.__contains__,
+            concerns=accepts,
+            expected=self._unfinished.keys,
+        )
 
     def _changed(self, state: SessionState, _reason: str) -> None:
         semaphore = self._options.semaphore

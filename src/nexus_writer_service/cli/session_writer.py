@@ -1,6 +1,6 @@
 """``NexusSessionWriter SESSION``: one session, one process, no Tango.
 
-The options and their defaults are those of the reference lineage; the last group is ours.
+The options and their defaults are those of the reference lineage; the last two groups are ours.
 """
 
 import logging
@@ -17,9 +17,11 @@ from nexus_writer_service.cli.history import default_history
 from nexus_writer_service.cli.logs import LogOptions, set_up
 from nexus_writer_service.cli.session_process import EVERY_WRITER, ProcessOptions, SessionProcess
 from nexus_writer_service.errors import SettingsError
+from nexus_writer_service.hdf5.options import READER_PATIENCE, FileOptions
 from nexus_writer_service.layout.esrf import EsrfOptions
 from nexus_writer_service.service.disk_space import MEGABYTE, DiskWatch, free_bytes
 from nexus_writer_service.service.profiling import SETTINGS
+from nexus_writer_service.sources.bliss.arrivals import Backlog
 from nexus_writer_service.sources.bliss.session import BlissSource
 from nexus_writer_service.sources.bliss.store import redis_url
 
@@ -34,11 +36,19 @@ class Patch(StrEnum):
     SLOWDISK = "slowdisk"
 
 
+class Durable(StrEnum):
+    """What commits outlast."""
+
+    PROCESS = "process"
+    POWER = "power"
+
+
 def _option(name: str, text: str, panel: str) -> Any:
     return typer.Option(name, help=text, rich_help_panel=panel)
 
 
 _FILE, _DISK, _LOG, _OURS = "What is saved", "Disk", "Log", "This writer's own"
+_SAFETY = "How files are kept safe"
 
 
 def run(  # noqa: PLR0917 - one parameter for each option, given by name
@@ -133,6 +143,30 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
         ),
     ] = None,
     nohistory: Annotated[bool, _option("--nohistory", "Keep no verdicts.", _OURS)] = False,
+    nocatchup: Annotated[
+        bool,
+        _option("--nocatchup", "Save only scans that are created after the start.", _OURS),
+    ] = False,
+    durability: Annotated[
+        Durable,
+        _option("--durability", "What commits outlast: kill -9, or a loss of power too.", _SAFETY),
+    ] = Durable.PROCESS,
+    reader_patience: Annotated[
+        float,
+        _option(
+            "--reader_patience", "Seconds that readers in the file can delay a commit.", _SAFETY
+        ),
+    ] = READER_PATIENCE,
+    noprotect: Annotated[
+        bool,
+        _option("--noprotect", "Leave files their write permission while writing.", _SAFETY),
+    ] = False,
+    nolocks: Annotated[
+        bool, _option("--nolocks", "For file systems where locks fail or hang.", _SAFETY)
+    ] = False,
+    noleases: Annotated[
+        bool, _option("--noleases", "For file systems where leases misbehave.", _SAFETY)
+    ] = False,
 ) -> None:
     """Save the scans of one BLISS session as NeXus files, in a plain process.
 
@@ -170,6 +204,14 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
         grace=grace,
         semaphore=start_semaphore_file,
         history=None if nohistory else history or _default_history(),
+        catch_up=not nocatchup,
+        files=FileOptions(
+            durability=durability.value,
+            reader_patience=reader_patience,
+            protect=not noprotect,
+            locks=not nolocks,
+            leases=not noleases,
+        ),
     )
     disk = DiskWatch(
         int(required_disk_space * MEGABYTE),
@@ -177,8 +219,8 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
         _slow_free_bytes if Patch.SLOWDISK in (patch or ()) else free_bytes,
     )
 
-    def connect() -> BlissSource:
-        return BlissSource(redis_data_url or redis_url(os.environ), session)
+    def connect(backlog: Backlog) -> BlissSource:
+        return BlissSource(redis_data_url or redis_url(os.environ), session, backlog=backlog)
 
     raise typer.Exit(SessionProcess(options, connect, disk).run())
 

@@ -3,13 +3,15 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
 from nexus_writer_service.errors import SettingsError, SourceError, WriterError
 from nexus_writer_service.model.description import ScanDescription, ScanKey
-from nexus_writer_service.model.events import Announced, ScanEvent
+from nexus_writer_service.model.events import Announced, Ended, ScanEvent, Vanished
 from nexus_writer_service.model.states import SESSION_TRANSITIONS, SessionState
+from nexus_writer_service.service.backoff import Backoff
 from nexus_writer_service.service.scribe import Scribe
 from nexus_writer_service.service.surroundings import Surroundings
 
@@ -18,8 +20,6 @@ _log = logging.getLogger(__name__)
 _READ_TIMEOUT = 1.0
 """Seconds that one read waits for something to happen; bounds how long ``stop`` takes."""
 _FIRST_TIMEOUT = 0.001
-_RETRY = 1.0
-"""Seconds between two attempts to reach a source that is away."""
 
 PURGE_AFTER = timedelta(minutes=5)
 """How long a scan that is over stays on the board [seed 000]."""
@@ -28,12 +28,19 @@ PURGE_AFTER = timedelta(minutes=5)
 class Source(Protocol):
     """Where scans come from."""
 
+    @property
+    def connected(self) -> bool:
+        """Whether it was there at the last ``read``."""
+
     def read(self, timeout: float) -> Sequence[ScanEvent]:
         """What happened; waits up to ``timeout`` seconds for something.
 
         Raises:
             SourceError: the source cannot be reached or understood; to be tried again.
         """
+
+    def drop(self, key: ScanKey) -> None:
+        """Tell no more of a scan."""
 
     def interrupt(self) -> None:
         """Make a ``read`` in another thread return soon."""
@@ -42,16 +49,29 @@ class Source(Protocol):
         """Let go of connections."""
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What a session writer asks and tells whoever runs it."""
+
+    accepts: Callable[[ScanDescription], bool]
+    """Whether this writer is to save a scan."""
+    on_state: Callable[[SessionState, str], None] = lambda _state, _reason: None
+    """Told of each new state, from any thread."""
+    on_missing: Callable[[ScanKey, str], None] = lambda _key, _reason: None
+    """Told of each scan that the source was to know and does not hold any more, with the reason, in
+    the session's thread."""
+
+
 class SessionWriter:
-    """Saves the scans of one session.
+    """Saves the scans of one session, for as long as it runs, whatever happens to the source.
 
     Args:
         name: of the session.
-        connect: makes the source; called in the session's thread, again after each failure.
+        connect: makes the source; called in the session's thread, again until it succeeds. The
+            source is kept when the session is stopped: started again, it misses nothing.
         scribe: writes; must have been started.
         around: what the scan writers share: the board tells which scans are not over.
-        accepts: whether this writer is to save a scan.
-        on_state: told of each new state, from any thread.
+        owner: who runs it.
     """
 
     def __init__(
@@ -60,18 +80,19 @@ class SessionWriter:
         connect: Callable[[], Source],
         scribe: Scribe,
         around: Surroundings,
-        *,
-        accepts: Callable[[ScanDescription], bool],
-        on_state: Callable[[SessionState, str], None] = lambda _state, _reason: None,
+        owner: Owner,
     ) -> None:
         self.name = name
         self._connect = connect
         self._scribe = scribe
         self._board = around.board
         self._clock = around.clock
-        self._accepts = accepts
-        self._on_state = on_state
+        self._owner = owner
+        self._backoff = Backoff()
         self._known: set[ScanKey] = set()
+        """Scans that have been announced and are still on the board."""
+        self._followed: set[ScanKey] = set()
+        """Those of them that the source still tells of."""
         self._stop = threading.Event()
         self._source: Source | None = None
         self._state = SessionState.INIT
@@ -122,7 +143,7 @@ class SessionWriter:
                     if str(error) != self._reason:
                         _log.warning("session %s: %s", self.name, error)
                     self._transit(SessionState.INIT, str(error))
-                    self._stop.wait(_RETRY)
+                    self._stop.wait(self._backoff.next())
         except SettingsError as error:
             self._transit(SessionState.FAULT, str(error))
         except Exception as error:  # noqa: BLE001 - where a session's errors end
@@ -131,7 +152,6 @@ class SessionWriter:
         finally:
             if self._source is not None:
                 self._source.close()
-                self._source = None
 
     def _follow(self) -> None:
         if self._source is None:
@@ -141,23 +161,43 @@ class SessionWriter:
             listening = self._state is SessionState.ON
             events = self._source.read(_READ_TIMEOUT if listening else _FIRST_TIMEOUT)
             self._known -= self._board.purge(self._clock.now() - PURGE_AFTER)
-            if self._state is not SessionState.ON:
-                _log.info("session %s: listening for scans", self.name)
-                self._transit(SessionState.ON, "listening for scans")
+            if self._source.connected:
+                self._backoff.reset()
+                if self._state is not SessionState.ON:
+                    _log.info("session %s: listening for scans", self.name)
+                    self._transit(SessionState.ON, "listening for scans")
             for event in events:
-                if isinstance(event, Announced):
-                    self._announce(event)
+                self._notice(event)
             self._scribe.submit(events)
+            self._drop_finished(self._source)
+
+    def _notice(self, event: ScanEvent) -> None:
+        match event:
+            case Announced():
+                self._announce(event)
+            case Vanished(key=key, reason=reason) if key not in self._followed:
+                self._owner.on_missing(key, reason)
+            case Ended() | Vanished():
+                self._followed.discard(event.key)
+
+    def _drop_finished(self, source: Source) -> None:
+        """Read no more of scans whose writers need nothing more."""
+        for key in list(self._followed):
+            status = self._board.get(key)
+            if status is None or status.over:
+                self._followed.discard(key)
+                source.drop(key)
 
     def _announce(self, event: Announced) -> None:
         scan = event.scan
-        wanted = self._accepts(scan)
+        wanted = self._owner.accepts(scan)
         _log.info("scan %s: %s", scan.name, "announced" if wanted else "not to be saved here")
         self._known.add(scan.key)
+        self._followed.add(scan.key)
         self._scribe.announce(scan, wanted=wanted)
 
     def _transit(self, state: SessionState, reason: str) -> None:
         if state is not self._state and state not in SESSION_TRANSITIONS[self._state]:
             raise WriterError(f"session {self.name}: {self._state} cannot become {state}")
         self._state, self._reason = state, reason
-        self._on_state(state, reason)
+        self._owner.on_state(state, reason)

@@ -221,6 +221,14 @@ class RedisServer:
         """End the server at once, as the machine would that runs out of memory."""
         self._end("KILL")
 
+    def freeze(self) -> None:
+        """Let the server fall silent, with all connections open; it goes on after ``thaw``."""
+        os.kill(self._running, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen server go on."""
+        os.kill(self._running, signal.SIGCONT)
+
     def restart(self) -> None:
         """Stop and start, at the same URL; the database is empty then, unless persistent."""
         self.stop()
@@ -234,6 +242,12 @@ class RedisServer:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._folder = self._program = None
         self._port = self._wanted_port
+
+    @property
+    def _running(self) -> int:
+        if self._supervisor is None:
+            raise SettingsError(f"{self} was not started by this process, so it is left alone.")
+        return self._pid
 
     @property
     def _private_folder(self) -> Path:
@@ -296,7 +310,11 @@ class RedisServer:
         url = f"unix://{self._socket}" if self._port is None else f"redis://127.0.0.1:{self._port}"
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self._lives():
-            with suppress(redis.ConnectionError), redis.Redis.from_url(pinned_url(url)) as client:
+            # While it loads what it keeps it answers, but nothing of use.
+            with (
+                suppress(redis.ConnectionError, SourceUnavailableError),
+                redis.Redis.from_url(pinned_url(url)) as client,
+            ):
                 ours: bool = client.info("server")["process_id"] == self._pid
                 return ours and not missing_modules(url)
             time.sleep(0.01)

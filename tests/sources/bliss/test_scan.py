@@ -15,7 +15,7 @@ from tests.support_bliss_documents import document, prepared_scan, states, text
 from tests.support_bliss_events import SCAN, HeardScan, entry, seal
 
 from nexus_writer_service.errors import DecodeError
-from nexus_writer_service.model.description import ScanKey
+from nexus_writer_service.model.description import ChannelName, ScanKey
 from nexus_writer_service.model.events import (
     Announced,
     Ended,
@@ -285,3 +285,14 @@ def test_scans_that_bliss_published_are_followed(kind):
         assert isinstance(prepared, Prepared)
         assert [type(event) for event in others] == ([] if recorded.lengths else [Ended])
         assert {one.channel for one in scan.streams().values()} == recorded.lengths.keys()
+
+
+def test_only_streams_that_have_been_seen_can_be_missed():
+    scan = prepared_scan("a", "b")
+    assert scan.begun_streams() == []
+    scan.receive({b"esrf:stream:a": [entry(0, bytes(16), 2)]})
+    assert scan.begun_streams() == [b"esrf:stream:a"]
+    (lost,) = scan.lose([b"esrf:stream:a"], "it is gone")
+    assert lost == Lost(SCAN, ChannelName("ctl:a"), 2, None, "channel ctl:a: it is gone")
+    assert scan.begun_streams() == []
+    assert list(scan.streams()) == [b"esrf:stream:b"]

@@ -112,6 +112,75 @@ def test_a_server_that_is_not_there_is_unavailable(unused_port):
     assert not link.connected
 
 
+@contextmanager
+def answering(answer: bytes, *, most: int = 1 << 20) -> Iterator[str]:
+    """A server that gives this answer to each command, ``most`` times on one connection."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            for _ in range(most):
+                line = self.rfile.readline()
+                if not line.startswith(b"*"):
+                    return
+                for _ in range(2 * int(line[1:])):
+                    self.rfile.readline()
+                self.wfile.write(answer)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+        block_on_close = False
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield "redis://{}:{}".format(*server.server_address[:2])
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+UNFIT = {
+    "loading": b"-LOADING Redis is loading the dataset in memory\r\n",
+    "password": b"-NOAUTH Authentication required.\r\n",
+    "crowded": b"-ERR max number of clients reached\r\n",
+    "orphaned": b"-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is no\r\n",
+    "busy": b"-BUSY Redis is busy running a script\r\n",
+    "clustered": b"-MOVED 3999 127.0.0.1:6381\r\n",
+    "web": b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+    "nonsense": b"\x00\xff\x00\xff\r\n",
+    "cut short": b"$100\r\nabc",
+    "silent at once": b"",
+}
+
+
+@pytest.mark.parametrize("answer", UNFIT.values(), ids=UNFIT)
+def test_a_server_that_is_not_fit_now_can_be_tried_again(answer):
+    with answering(answer, most=1) as url:
+        link = RedisLink(url)
+        for _ in range(3):
+            with pytest.raises(SourceError, match=r"Redis at redis://127\.0\.0\.1"):
+                link.connect()
+            assert not link.connected
+            assert not link.empty
+
+
+@pytest.mark.parametrize("answer", UNFIT.values(), ids=UNFIT)
+def test_a_server_that_gets_unfit_while_it_is_read_is_left(answer, monkeypatch):
+    monkeypatch.setattr(store, "_ANSWER_TIMEOUT", 0.3)
+    monkeypatch.setattr(store, "_CONNECT_TIMEOUT", 0.3)
+    with answering(answer) as url:
+        link = RedisLink(url)
+        link._connected = True
+        with pytest.raises(SourceError, match=r"Redis at redis://127\.0\.0\.1"):
+            _read_streams(link)
+
+
+def _read_streams(link: RedisLink) -> None:
+    link.ask_streams([b"nothing"], [b"0-0"], count=10, block=None)
+    link.take_streams()
+
+
 def test_the_collector_is_paused_only_where_it_runs():
     with collector_paused():
         assert not gc.isenabled()

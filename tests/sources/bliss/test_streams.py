@@ -198,3 +198,23 @@ def test_the_size_of_entries_is_followed():
     for index in range(10):
         stream.receive([numbers(10_000 + index)])
     assert stream.entry_bytes < 1000
+
+
+def test_a_stream_that_is_given_up_keeps_what_was_received():
+    stream = floats()
+    stream.receive([numbers(0, 3)])
+    assert stream.give_up("it is gone") == Lost(SCAN, CHANNEL, 3, None, "it is gone")
+    assert not stream.open
+
+
+def test_a_detector_that_is_given_up_keeps_its_frames():
+    stream = lima()
+    stream.receive([status(0, 5)])
+    assert stream.give_up("it is gone") == Lost(SCAN, CHANNEL, 5, None, "it is gone")
+
+
+@pytest.mark.parametrize("stream", [floats(), lima()])
+def test_a_stream_has_begun_with_its_first_entry(stream):
+    before = stream.begun
+    stream.receive([status(0, 5) if "Frame" in type(stream).__name__ else numbers(0)])
+    assert (before, stream.begun) == (False, True)

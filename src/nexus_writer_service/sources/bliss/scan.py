@@ -30,6 +30,8 @@ from nexus_writer_service.sources.bliss.scan_info import describe
 from nexus_writer_service.sources.bliss.streams import ChannelStream, follow_stream
 
 GONE = "it is no longer in Redis: it was deleted, or the database was emptied"
+EMPTIED = "Redis holds no scans any more: it was started without its data, or emptied"
+STREAM_GONE = "its stream is no longer in Redis: it was deleted"
 
 
 class ScanState(IntEnum):
@@ -87,6 +89,15 @@ class FollowedScan:
     def streams(self) -> dict[bytes, ChannelStream]:
         """The streams to read now, by Redis key."""
         return {key: stream for key, stream in (self._streams or {}).items() if stream.open}
+
+    def begun_streams(self) -> list[bytes]:
+        """Redis keys of those among the streams to read that have been seen, so that they exist."""
+        return [key for key, stream in self.streams().items() if stream.begun]
+
+    def lose(self, keys: Iterable[bytes], reason: str) -> list[ScanEvent]:
+        """Read streams no longer, by Redis key; what was received of them stays."""
+        streams = self._streams or {}
+        return [streams[key].give_up(f"channel {streams[key].channel}: {reason}") for key in keys]
 
     def receive_states(self, entries: Iterable[Entry]) -> None:
         """Take entries of the stream of states. The document may be due after that."""

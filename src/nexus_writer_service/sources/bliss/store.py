@@ -8,6 +8,7 @@ here is redis-py's, and the answers are taken as hiredis parses them: nested lis
 import gc
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -27,9 +28,14 @@ _PROTOCOL_KEY = b"_PROTOCOL_VERSION_"
 _PROTOCOL = b"1"
 _BEACON_PORT = 25000
 _CONNECT_TIMEOUT = 5.0
+"""Seconds to get a connection, and for the rest of an answer that has begun to arrive."""
 _ANSWER_TIMEOUT = 20.0
 """Seconds after which a server that should have answered counts as gone. A saving server, or one
 that is short of memory, can be silent for some seconds."""
+_WAKE_TIMEOUT = 1.0
+"""Seconds for which a silent server is asked to wake the reader; then the reader leaves it."""
+_SLICE = 0.2
+"""Seconds after which a waiting reader looks whether it is to leave a silent server."""
 _SOCKET_BYTES = 1 << 18
 
 
@@ -112,9 +118,12 @@ class RedisLink:
     def __init__(self, url: str) -> None:
         self.name = _without_password(url)
         """The URL without its password, for messages."""
-        self._connection = _connection(url, self.name, _ANSWER_TIMEOUT)
-        self._second = _connection(url, self.name, _CONNECT_TIMEOUT)
+        self.empty = False
+        """Whether the last ``connect`` found a server that holds no scans: it is not set up."""
+        self._connection = _connection(url, self.name, _CONNECT_TIMEOUT)
+        self._second = _connection(url, self.name, _WAKE_TIMEOUT)
         self._unblocking = threading.Lock()
+        self._leave = threading.Event()
         self._client_id: int | None = None
         self._connected = False
 
@@ -132,8 +141,10 @@ class RedisLink:
         """
         if self._connected:
             return
+        self.empty = False
         with self._reaching():
             self._connection.connect()
+        self._leave.clear()
         self._connected = True
         version, client_id, _ = self.request(
             (b"GET", _PROTOCOL_KEY), (b"CLIENT", b"ID"), (b"CLIENT", b"SETNAME", b"nexus_writer")
@@ -145,6 +156,7 @@ class RedisLink:
         if isinstance(version, redis.ResponseError):
             raise SourceError(f"Redis at {self.name} refuses to be read: {version}")
         if version is None:
+            self.empty = True
             raise SourceUnavailableError(
                 f"Redis at {self.name} holds no scans: it has not been set up for blissdata yet "
                 "(start the blissdata memory tracker with --init-db), or it is not the database "
@@ -175,6 +187,7 @@ class RedisLink:
             return []
         with self._reaching():
             self._connection.send_packed_command(self._connection.pack_commands(commands))
+            self._await_answer(_ANSWER_TIMEOUT)
             return [self._answer() for _ in commands]
 
     def ask_streams(
@@ -197,8 +210,7 @@ class RedisLink:
             command += [b"BLOCK", max(1, int(block * 1000))]
         with self._reaching():
             self._connection.send_command(*command, b"STREAMS", *keys, *after)
-            if not self._connection.can_read((block or 0.0) + _ANSWER_TIMEOUT):
-                raise redis.TimeoutError("no answer")
+            self._await_answer((block or 0.0) + _ANSWER_TIMEOUT)
 
     def take_streams(self) -> list[list[Any]]:
         """The answer to ``ask_streams``: ``[key, entries]`` for each stream that has some.
@@ -217,6 +229,8 @@ class RedisLink:
     def unblock(self) -> bool:
         """From any thread: make a waiting ``ask_streams`` return with nothing.
 
+        When the server is silent, whatever waits for it leaves it as one that is gone.
+
         Returns:
             Whether that is done, or cannot be done; False when it was not waiting.
         """
@@ -227,9 +241,18 @@ class RedisLink:
                 self._second.send_command(b"CLIENT", b"UNBLOCK", self._client_id)
                 return bool(self._second.read_response() == 1)
         except (redis.RedisError, OSError) as error:
-            # Without a server the reader finds that out by itself.
+            self._leave.set()
             _log.debug("Redis at %s cannot be told to wake the reader: %s", self.name, error)
             return True
+
+    def _await_answer(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._connection.can_read(min(_SLICE, max(0.0, deadline - time.monotonic()))):
+            if self._leave.is_set():
+                self._leave.clear()
+                raise redis.TimeoutError("silent when it was to be left")
+            if time.monotonic() >= deadline:
+                raise redis.TimeoutError("no answer")
 
     def _answer(self) -> Any:
         try:

@@ -65,6 +65,21 @@ class ChannelStream(ABC):
         self.next_id = b"%d-0" % self._next
         return events
 
+    @property
+    def begun(self) -> bool:
+        """Whether an entry has been received."""
+        return self.next_id != b"0-0"
+
+    def give_up(self, reason: str) -> ScanEvent:
+        """Read no more of it; what was received stays."""
+        self.open = False
+        return self._lost(self._received, None, reason)
+
+    @property
+    def _received(self) -> int:
+        """Number of points (frames) up to the last one received."""
+        return self._next
+
     @abstractmethod
     def _data(self, entries: Sequence[Entry]) -> list[ScanEvent]:
         """What entries with payload tell."""
@@ -138,6 +153,10 @@ class FrameStream(ChannelStream):
         super().__init__(scan, channel)
         self._decoder = decoder
         self._frames = (0, 0)
+
+    @property
+    def _received(self) -> int:
+        return self._frames[0]
 
     def _data(self, entries: Sequence[Entry]) -> list[ScanEvent]:
         last = entries[-1]

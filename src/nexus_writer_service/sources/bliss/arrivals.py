@@ -1,0 +1,160 @@
+"""Which scans come next: live ones first, and of older ones only those that concern us.
+
+A source that starts finds thousands of scans in Redis, nearly all of them over and saved long ago.
+So each scan is only glimpsed at first: a few members of its document instead of the whole. Nobody
+who measures now waits for what was measured yesterday.
+
+Pure: keys and answers in, keys out.
+"""
+
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from nexus_writer_service.model.description import Json, ScanDescription, ScanKey
+from nexus_writer_service.sources.bliss.scan_info import describe
+
+GLIMPSED = (
+    b"$.id.session",
+    b"$.id.path",
+    b"$.info.end_reason",
+    b"$.info.save",
+    b"$.info.filename",
+    b"$.info.data_writer",
+)
+"""JSON paths of what decides whether a scan is followed, and when."""
+_REMEMBERED = 100_000
+"""Keys that are known again; blissdata keeps about 2000 in the stream of created scans."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What a source tells of the time before it was made."""
+
+    since: str | None = None
+    """Id in the stream of created scans, ``<milliseconds since 1970>-<n>``: scans that were created
+    after it are told, also those that are over. None: scans created after the first connection."""
+    skip: Callable[[ScanKey], bool] = lambda _key: False
+    """Scans that it says yes to are passed over, at no cost."""
+    concerns: Callable[[ScanDescription], bool] = lambda _scan: True
+    """Asked about scans that were created before they could be heard of: those that it says no to
+    are passed over. What it is given says session, path, save and data_writer, and no more."""
+    expected: frozenset[ScanKey] = frozenset()
+    """Scans that an earlier writer did not finish. They are told wherever they are found, and
+    ``Vanished``, without having been announced, when Redis does not hold them any more."""
+
+
+class Arrivals:
+    """The scans that have been found and are not followed yet.
+
+    Args:
+        session: BLISS session whose scans are followed; None: those of all sessions.
+        backlog: what of the past is followed.
+    """
+
+    def __init__(self, session: str | None, backlog: Backlog) -> None:
+        self._session = session
+        self._backlog = backlog
+        self._known: dict[ScanKey, None] = {}
+        self._unseen: dict[ScanKey, bool] = {}
+        """With whether it was created before it could be heard of."""
+        self._live: deque[ScanKey] = deque()
+        self._over: deque[ScanKey] = deque()
+        self._expected = set(backlog.expected)
+        for key in sorted(self._expected):
+            self.add(key, past=True)
+
+    def __bool__(self) -> bool:
+        return bool(self._unseen or self._live or self._over)
+
+    def know(self, key: ScanKey) -> bool:
+        """Pass a scan over from now on; tells whether it was known before."""
+        if key in self._known:
+            return True
+        self._known[key] = None
+        if len(self._known) > _REMEMBERED:
+            del self._known[next(iter(self._known))]
+        return False
+
+    def add(self, key: ScanKey, *, past: bool) -> None:
+        """A scan was created, ``past``: before the source listened. Each is taken in once."""
+        if self.know(key):
+            return
+        if key in self._expected or not self._backlog.skip(key):
+            self._unseen[key] = past
+
+    def unseen(self, most: int) -> list[ScanKey]:
+        """Scans that are to be glimpsed now."""
+        return list(islice(self._unseen, most))
+
+    def glimpsed(self, key: ScanKey, text: bytes) -> None:
+        """Take what was glimpsed of a scan: it will come, now or later, or is passed over."""
+        past = self._unseen.pop(key)
+        document = _document(text)
+        scan, _ = describe(key, document)
+        if self._session not in (None, document["id"].get("session")):
+            return
+        if past and key not in self._expected and not self._backlog.concerns(scan):
+            return
+        queue = self._over if past and scan.end_reason is not None else self._live
+        queue.append(key)
+
+    def unclear(self, key: ScanKey) -> None:
+        """A scan could not be glimpsed: its whole document will tell."""
+        del self._unseen[key]
+        self._live.append(key)
+
+    def gone(self, key: ScanKey) -> bool:
+        """A scan is not there any more; tells whether it is one that was expected."""
+        self._unseen.pop(key, None)
+        return self.resolve(key)
+
+    def next(self, live: int, over: int) -> list[ScanKey]:
+        """The next scans to follow, in order; they stay until they are ``taken``.
+
+        Args:
+            live: at most so many of those that were not over when they were found.
+            over: at most so many of the others.
+        """
+        return [*islice(self._live, max(0, live)), *islice(self._over, max(0, over))]
+
+    def taken(self, key: ScanKey) -> None:
+        """A scan that was ``next`` has been looked at."""
+        for queue in (self._live, self._over):
+            if queue and queue[0] == key:
+                queue.popleft()
+                return
+
+    def resolve(self, key: ScanKey) -> bool:
+        """What became of a scan is known; tells whether it was expected."""
+        expected = key in self._expected
+        self._expected.discard(key)
+        return expected
+
+    def give_up_expected(self) -> list[ScanKey]:
+        """The expected scans that were not found so far; they will not be followed."""
+        given_up = sorted(self._expected)
+        for key in given_up:
+            self._unseen.pop(key, None)
+        self._live = deque(key for key in self._live if key not in self._expected)
+        self._over = deque(key for key in self._over if key not in self._expected)
+        self._expected.clear()
+        return given_up
+
+
+def _document(text: bytes) -> dict[str, dict[str, Json]]:
+    """The part of a scan's document that was glimpsed: an answer has a list for each path."""
+    document: dict[str, dict[str, Json]] = {"id": {}, "info": {}}
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return document
+    if isinstance(found, Mapping):
+        for path in GLIMPSED:
+            _, part, member = path.decode().split(".")
+            values = found.get(path.decode())
+            if isinstance(values, list) and values:
+                document[part][member] = values[0]
+    return document

@@ -1,0 +1,299 @@
+"""What happened while no writer was there is caught up, and what nobody finished is finished."""
+
+from pathlib import Path
+
+import h5py
+import pytest
+import redis
+from tests.support_session import check_values
+from tests.support_waiting import wait_for
+from tests.support_writer_process import writing
+
+from nexus_writer_service.model.verdict import Outcome
+from nexus_writer_service.service.history import History
+from nexus_writer_service.testing.redis_server import URL_VARIABLE, RedisServer, initialise
+from nexus_writer_service.testing.simulation import (
+    Camera,
+    Faults,
+    ScanRecord,
+    SimulatedScan,
+    SimulatedSession,
+    designs,
+    devices,
+)
+
+pytestmark = pytest.mark.integration
+
+DIODE = f"{devices.SAMPLING_CONTROLLER}:diode1"
+
+
+@pytest.fixture(params=["history", "nohistory"])
+def options(request) -> tuple[str, ...]:
+    return ("--nohistory",) if request.param == "nohistory" else ()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """Where the writers of a test keep their state."""
+    return tmp_path / "state"
+
+
+def status_of(record: ScanRecord, entry: int = 0) -> str:
+    """The status that the writer's note of an entry gives to a plain reader."""
+    try:
+        with h5py.File(record.path, "r") as file:
+            status: bytes = file[record.entries[entry]]["writer/status"][()]
+            return status.decode()
+    except (OSError, KeyError):
+        return ""
+
+
+def points_in(record: ScanRecord) -> int:
+    try:
+        with h5py.File(record.path, "r") as file:
+            return len(file[record.channels[DIODE].dataset])
+    except (OSError, KeyError):
+        return 0
+
+
+def wait_complete(*records: ScanRecord) -> None:
+    def complete() -> bool:
+        return all(status_of(record) == "SUCCEEDED" for record in records)
+
+    wait_for(complete, what=f"{[record.name for record in records]} complete")
+    for record in records:
+        check_values(record)
+
+
+def history_of(state: Path) -> Path:
+    return state / "nexus_writer_service" / "history.sqlite"
+
+
+def in_history(state: Path, record: ScanRecord) -> Outcome | None:
+    if not history_of(state).exists():
+        return None
+    (scan,) = History(history_of(state)).find(record.key) or (None,)
+    return scan.verdict.outcome if scan else None
+
+
+def is_complete_in(state: Path, *records: ScanRecord) -> None:
+    def complete() -> bool:
+        return all(in_history(state, record) is Outcome.COMPLETE for record in records)
+
+    wait_for(complete, what=f"{[record.name for record in records]} complete in the history")
+
+
+def begun(session: SimulatedSession, **options) -> SimulatedScan:
+    """A scan with 4 of its 10 points in the file."""
+    scan = session.open(lambda setting: designs.loopscan(setting, 10), **options)
+    scan.prepare()
+    scan.start()
+    scan.publish(4)
+    wait_for(lambda: points_in(scan.record) == 4, what="4 visible points")
+    return scan
+
+
+def end(scan: SimulatedScan) -> ScanRecord:
+    scan.publish()
+    scan.stop()
+    scan.close()
+    return scan.record
+
+
+@pytest.fixture
+def session(simulated_session) -> SimulatedSession:
+    simulated_session.publisher = "pipeline"
+    session: SimulatedSession = simulated_session
+    return session
+
+
+def test_scans_that_were_run_while_no_writer_was_there_are_saved(
+    redis_url, session, state, options
+):
+    records = [
+        session.ascan(),
+        session.amesh(),
+        session.mca(),
+        session.camera(3, Camera(shape=(4, 6), frames_per_file=2)),
+        session.two_top_masters(),
+        session.ascan(abort_after=4),
+        session.sequence([lambda sequence: session.loopscan(2, sequence=sequence)]),
+    ]
+    with writing(redis_url, state, *options):
+        wait_complete(*records, *records[-1].subscans)
+    if not options:
+        is_complete_in(state, *records)
+
+
+@pytest.mark.parametrize("ends", ["while the writer is away", "after its restart"])
+def test_a_killed_writer_is_taken_up_by_the_next_one(redis_url, session, state, options, ends):
+    with writing(redis_url, state, *options) as writer:
+        before = session.loopscan(3)
+        wait_complete(before)
+        scan = begun(session)
+        writer.kill()
+    scan.publish(2)
+    if ends == "while the writer is away":
+        end(scan)
+    meanwhile = [session.loopscan(5), session.amesh(), session.mca()]
+    with writing(redis_url, state, *options):
+        if ends == "after its restart":
+            wait_for(lambda: points_in(scan.record) == 6, what="6 visible points")
+            end(scan)
+        after = session.loopscan(4)
+        wait_complete(before, scan.record, *meanwhile, after)
+    if not options:
+        is_complete_in(state, before, scan.record, *meanwhile, after)
+
+
+def test_a_writer_that_is_killed_twice_is_taken_up_each_time(redis_url, session, state):
+    scan = None
+    for points in (4, 6, 8):
+        with writing(redis_url, state) as writer:
+            scan = scan or begun(session)
+            wait_for(lambda: points_in(scan.record) >= points)  # noqa: B023 - waited for at once
+            writer.kill()
+        scan.publish(2)
+    assert scan is not None
+    end(scan)
+    with writing(redis_url, state):
+        wait_complete(scan.record)
+        is_complete_in(state, scan.record)
+
+
+def test_a_writer_that_is_killed_while_it_catches_up_leaves_the_rest_to_the_next_one(
+    redis_url, session, state, options
+):
+    records = [session.loopscan(20) for _ in range(40)]
+    for least in (1, 10, 20):
+        with writing(redis_url, state, *options) as writer:
+            wait_for(
+                lambda: sum(status_of(one) == "SUCCEEDED" for one in records) >= least  # noqa: B023 - waited for at once
+            )
+            writer.kill()
+    with writing(redis_url, state, *options):
+        wait_complete(*records)
+    if not options:
+        is_complete_in(state, *records)
+
+
+def test_a_writer_that_was_stopped_in_order_goes_on_when_it_is_started_again(
+    redis_url, session, state, options
+):
+    with writing(redis_url, state, *options) as writer:
+        scan = begun(session)
+        writer.stop()
+        assert f"scan {scan.record.name} suspended" in writer.output
+    with writing(redis_url, state, *options):
+        end(scan)
+        wait_complete(scan.record)
+    if not options:
+        is_complete_in(state, scan.record)
+
+
+def test_files_that_are_complete_are_left_alone(redis_url, session, state, options):
+    with writing(redis_url, state, *options):
+        records = [session.loopscan(3), session.mca(), session.ascan(abort_after=3)]
+        wait_complete(*records)
+    file = Path(str(records[0].path))
+    content, changed = file.read_bytes(), file.stat().st_mtime_ns
+    session.filename = "others"
+    for _ in range(2):
+        # It is the last one to be looked at, so that all have been.
+        missed = session.loopscan(2)
+        with writing(redis_url, state, *options):
+            wait_complete(missed)
+        assert file.read_bytes() == content
+        # Without a history files are opened to see what is in them.
+        assert options or file.stat().st_mtime_ns == changed
+
+
+def test_an_unfinished_scan_that_redis_has_forgotten_is_concluded(redis_url, session, state):
+    with writing(redis_url, state) as writer:
+        scan = begun(session, faults=Faults(unclosed=True))
+        wait_for(lambda: in_history(state, scan.record) is Outcome.RUNNING)
+        writer.kill()
+    assert status_of(scan.record) == "RUNNING"
+    redis.Redis.from_url(redis_url).flushall()
+    initialise(redis_url)
+    with writing(redis_url, state) as writer:
+        wait_for(lambda: status_of(scan.record) == "FAILED", what="concluded")
+        wait_for(lambda: in_history(state, scan.record) is Outcome.INCOMPLETE)
+        following = session.loopscan(3)
+        wait_complete(following)
+    with h5py.File(scan.record.path, "r") as file:
+        told = file[scan.record.entries[0]]["writer/description"][()].decode()
+    assert "the writer was away and meanwhile it is no longer in Redis" in told
+    assert points_in(scan.record) == 4
+    assert "Traceback" not in writer.output
+
+
+def test_an_unfinished_scan_whose_file_is_gone_is_concluded_in_the_history(
+    redis_url, session, state
+):
+    with writing(redis_url, state) as writer:
+        scan = begun(session, faults=Faults(unclosed=True))
+        wait_for(lambda: in_history(state, scan.record) is Outcome.RUNNING)
+        writer.kill()
+    Path(str(scan.record.path)).unlink()
+    redis.Redis.from_url(redis_url).delete(scan.record.key)
+    with writing(redis_url, state) as writer:
+        wait_for(lambda: in_history(state, scan.record) is Outcome.INCOMPLETE)
+    assert not Path(str(scan.record.path)).exists()
+
+
+def test_without_catching_up_only_new_scans_are_saved(redis_url, session, state):
+    before = session.loopscan(3)
+    session.filename = "others"
+    with writing(redis_url, state, "--nocatchup"):
+        after = session.loopscan(3)
+        wait_complete(after)
+    assert not Path(str(before.path)).exists()
+
+
+def test_scans_of_other_writers_that_are_over_are_not_heard_of(redis_url, session, state):
+    session.data_writer = "nexus"
+    for _ in range(100):
+        session.loopscan(1)
+    session.data_writer = "external"
+    record = session.loopscan(3)
+    with writing(redis_url, state) as writer:
+        wait_complete(record)
+    assert writer.output.count(": announced") == 1
+    assert "not to be saved here" not in writer.output
+
+
+def test_a_scan_that_is_going_on_does_not_wait_for_the_others(redis_url, session, state):
+    others = [session.loopscan(2) for _ in range(60)]
+    with session.open(lambda setting: designs.loopscan(setting, 10)) as scan:
+        scan.prepare()
+        scan.start()
+        scan.publish(4)
+        with writing(redis_url, state) as writer:
+            wait_for(lambda: points_in(scan.record) == 4, what="4 visible points")
+            wait_complete(*others)
+            end(scan)
+            wait_complete(scan.record)
+    announced = [line for line in writer.output.splitlines() if line.endswith(": announced")]
+    assert len(announced) == 61
+    assert scan.record.name in announced[0]
+
+
+def test_a_second_writer_leaves_alone_what_the_first_one_writes(
+    redis_url, session, state, monkeypatch
+):
+    monkeypatch.delenv(URL_VARIABLE, raising=False)
+    with writing(redis_url, state), RedisServer() as elsewhere:
+        scan = begun(session)
+        wait_for(lambda: in_history(state, scan.record) is Outcome.RUNNING)
+        # It looks where the scan is not, so that it would conclude it.
+        initialise(elsewhere.url)
+        options = f"--history={history_of(state)}"
+        with writing(elsewhere.url, state / "second", options) as second:
+            wait_for(lambda: f"scan {scan.record.name} is left as it is" in second.output)
+        assert "another NeXus writer is writing it" in second.output
+        assert status_of(scan.record) == "RUNNING"
+        assert in_history(state, scan.record) is Outcome.RUNNING
+        end(scan)
+        wait_complete(scan.record)
+        is_complete_in(state, scan.record)
