@@ -41,6 +41,10 @@ class CommittedFile:
         self.path = path
         self._file = file
         self._journaled = journaled
+        self.commits = 0
+        """How many commits were made."""
+        self.shown = 0
+        """How many of them show to readers."""
         self.root: Any = h5g.open(file.id, b"/")
 
     @classmethod
@@ -107,6 +111,8 @@ class CommittedFile:
                 self._journaled.commit()
         except FAILURES as error:
             raise file_error(error, self.path, "commit") from error
+        self.commits += 1
+        self._look()
 
     @property
     def pending(self) -> bool:
@@ -123,6 +129,11 @@ class CommittedFile:
             self._journaled.poll()
         except OSError as error:
             raise file_error(error, self.path, "commit") from error
+        self._look()
+
+    def _look(self) -> None:
+        if not self._journaled.pending:  # all commits show, or none of those that wait
+            self.shown = self.commits
 
     def close(self) -> None:
         """Commit and close.

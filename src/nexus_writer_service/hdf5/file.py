@@ -230,6 +230,16 @@ class NexusFile:
         self._raise(failed)
 
     @property
+    def commits(self) -> int:
+        """How many commits were made."""
+        return self._file.commits
+
+    @property
+    def shown(self) -> int:
+        """How many of them show to readers; those that stay in the file can delay the others."""
+        return self._file.shown
+
+    @property
     def pending(self) -> bool:
         """Whether there are commits that do not show yet."""
         return self._file.pending

@@ -49,7 +49,7 @@ class FilePool:
         return self._files[real]
 
     def release(self, file: NexusFile) -> None:
-        """Let go of a file; the last user closes it.
+        """Let go of a file; the last user commits it, and it is closed once all commits show.
 
         Raises:
             FileError: what was left to write could not be written.
@@ -58,9 +58,34 @@ class FilePool:
             if one is file:
                 self._users[real] -= 1
                 if not self._users[real]:
-                    del self._files[real], self._users[real]
-                    file.close()
+                    self._leave(real, file)
                 return
+
+    def _leave(self, real: str, file: NexusFile) -> None:
+        try:
+            if file.dirty:
+                file.commit()
+        finally:
+            # To wait here for readers to leave would hold up all other files.
+            if not file.pending:
+                self._close(real)
+
+    def _close(self, real: str) -> None:
+        file = self._files.pop(real)
+        del self._users[real]
+        file.close()
+
+    def close(self) -> None:
+        """Close all files that nobody uses any more, also those that readers are in."""
+        for real in [real for real, users in self._users.items() if not users]:
+            self._close_quietly(real)
+
+    def _close_quietly(self, real: str) -> None:
+        """Close a file of which nobody is left to be told what goes wrong."""
+        try:
+            self._close(real)
+        except FileError as error:
+            _log.error("%s", error)
 
     def commit(self) -> Mapping[NexusFile, FileError]:
         """Commit every file that has something new; returns the errors."""
@@ -80,14 +105,17 @@ class FilePool:
 
     def poll(self) -> None:
         """Let the commits show that wait for readers to leave, where these have left."""
-        for file in self._files.values():
-            if file.pending:
-                try:
-                    file.poll()
-                except FileError as error:
-                    if str(error) != self._trouble:  # it is tried again many times
-                        _log.warning("%s", error)
-                    self._trouble = str(error)
+        waiting = [real for real, file in self._files.items() if file.pending]
+        for real in waiting:
+            try:
+                self._files[real].poll()
+            except FileError as error:
+                if str(error) != self._trouble:  # it is tried again many times
+                    _log.warning("%s", error)
+                self._trouble = str(error)
+        for real in waiting:
+            if not self._users[real] and not self._files[real].pending:
+                self._close_quietly(real)
 
     @property
     def pending(self) -> bool:

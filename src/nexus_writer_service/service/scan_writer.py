@@ -74,6 +74,8 @@ class ScanWriter:
         self._uncommitted: str | None = None
         self._suspended: str | None = None
         self._verdict: Verdict | None = None
+        self._last_commit: int | None = None
+        """Which commit of the file has all of the scan."""
         self._deadline = 0.0
         self._disk_due = 0.0
         self._disk_full: str | None = None
@@ -148,11 +150,20 @@ class ScanWriter:
         if self._stage is not _Stage.AWAITING_COMMIT:
             return
         if error is None:
-            self._conclude()
+            if self._shows():
+                self._conclude()
         elif self._suspended is not None or self._around.clock.monotonic() >= self._deadline:
             self._give_up_commit(str(error))
         else:
             self._report(reason=f"ended; its last commit is tried again {self._until()}: {error}")
+
+    def _shows(self) -> bool:
+        """Whether readers see all of the scan, which those that stay in the file can delay."""
+        if self.file is None or self._suspended is not None:
+            return True
+        if self._last_commit is None:
+            self._last_commit = self.file.commits
+        return self.file.shown >= self._last_commit
 
     def stop(self, reason: str) -> None:
         """End the scan with what has been received; the verdict says why."""

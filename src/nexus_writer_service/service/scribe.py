@@ -201,6 +201,7 @@ class Scribe:
         for writer in list(self._writers.values()):
             self._guarded(writer, partial(writer.suspend, _STOPPED))
         self._commit()
+        self._around.files.close()
 
 
 def _size(event: ScanEvent) -> int:

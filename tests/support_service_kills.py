@@ -1,0 +1,193 @@
+"""A writer process that is killed again and again while scans are published."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import h5py
+from tests.support_same_file import differences
+from tests.support_waiting import wait_for
+
+from nexus_writer_service.hdf5.recovery import recover
+from nexus_writer_service.model.description import ScanKey
+from nexus_writer_service.model.verdict import Outcome, Verdict
+from nexus_writer_service.service.history import History
+from nexus_writer_service.testing.simulation import (
+    Camera,
+    ScanRecord,
+    SimulatedSession,
+    designs,
+    devices,
+)
+
+Design = Callable[[designs.Setting], designs.ScanDesign]
+_PERIOD = 0.01
+_KINDS: tuple[tuple[str, Design], ...] = (
+    ("loopscan", lambda setting: designs.loopscan(setting, 200)),
+    ("mca", lambda setting: designs.mca(setting, 100, devices.mca())),
+    (
+        "amesh",
+        lambda setting: designs.amesh(
+            setting, designs.MeshAxis("robx", 0, 1, 19), designs.MeshAxis("roby", 0, 1, 9)
+        ),
+    ),
+    ("camera", lambda setting: designs.camera(setting, 100, Camera())),
+    ("two_top_masters", lambda setting: designs.two_top_masters(setting, 150, 50)),
+)
+
+
+@contextmanager
+def writer(url: str, folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """A writer as its own process, once it listens; killed at the end if it still lives."""
+    semaphore = folder / "listening"
+    semaphore.unlink(missing_ok=True)
+    command = [
+        str(Path(sys.executable).with_name("NexusSessionWriter")),
+        "test_session",
+        f"--start_semaphore_file={semaphore}",
+        "--required_disk_space=0",
+        "--recommended_disk_space=0",
+        *options,
+    ]
+    with (folder / "writer.log").open("a") as log:
+        process = subprocess.Popen(
+            command, env={**os.environ, "REDIS_DATA_URL": url}, stdout=log, stderr=log, text=True
+        )
+    try:
+        wait_for(lambda: semaphore.exists() or process.poll() is not None, what="listening")
+        yield process
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+@dataclass
+class Campaign:
+    """Publishes scans in parallel until it is told to end, and keeps what was published."""
+
+    session: SimulatedSession
+    records: list[ScanRecord] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._enough = threading.Event()
+        self._errors: list[BaseException] = []
+        self._threads = [
+            threading.Thread(target=self._publish, args=(design,), name=name)
+            for name, design in _KINDS
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        for thread in self._threads:
+            thread.join()
+        assert self._errors == []
+
+    def pause(self, seconds: float) -> None:
+        """Let scans go on for a while."""
+        self._enough.wait(seconds)
+
+    def _publish(self, design: Design) -> None:
+        try:
+            while not self._enough.is_set():
+                with self.session.open(design, period=_PERIOD) as scan:
+                    self.records.append(scan.record)
+                    scan.run()
+        except BaseException as error:  # noqa: BLE001 - it belongs to the main thread
+            self._errors.append(error)
+
+
+def lengths(path: Path) -> dict[str, int]:
+    """Points of each stream dataset, as a plain reader finds them; empty without a file."""
+    found: dict[str, int] = {}
+
+    def look(name: str, thing: object) -> None:
+        if isinstance(thing, h5py.Dataset) and thing.chunks:
+            found[name] = len(thing)
+
+    if path.exists() and path.stat().st_size:
+        with h5py.File(path, "r") as file:
+            for entry in file:
+                file[entry].visititems(lambda name, thing, e=entry: look(f"{e}/{name}", thing))
+    return found
+
+
+def _file(records: Sequence[ScanRecord]) -> Path:
+    path = records[0].path
+    assert path is not None
+    return path
+
+
+def kill_again_and_again(
+    url: str, campaign: Campaign, folder: Path, *, kills: int, seed: int, options: Sequence[str]
+) -> int:
+    """Kill writers at random instants; what a reader had seen must be there each time.
+
+    Returns:
+        How many times a journal had to be replayed.
+    """
+    chance = random.Random(seed)  # noqa: S311 - not for secrets
+    replayed = 0
+    for _ in range(kills):
+        with writer(url, folder, *options) as process:
+            campaign.pause(chance.uniform(0.0, 1.0))
+            path = _file(campaign.records)
+            seen = lengths(path)
+            campaign.pause(chance.uniform(0.0, 0.3))
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait(30)
+        if path.exists():
+            replayed += "replayed" in str(recover(str(path)))
+        after = lengths(path)
+        lost = {name: (count, after.get(name)) for name, count in seen.items()}
+        assert [one for one in lost.items() if (one[1][1] or 0) < one[1][0]] == []
+    return replayed
+
+
+def history_of(folder: Path) -> dict[ScanKey, Verdict]:
+    """The verdicts in the history of a folder."""
+    if not (folder / "history.sqlite").exists():
+        return {}
+    return {one.key: one.verdict for one in History(folder / "history.sqlite").scans()}
+
+
+def finish(url: str, records: Sequence[ScanRecord], folder: Path, *options: str) -> None:
+    """Let a writer that is not disturbed finish what is left, and end."""
+    wanted = {ScanKey(record.key) for record in records}
+
+    def done() -> bool:
+        found = history_of(folder)
+        return all(key in found and found[key].outcome is Outcome.COMPLETE for key in wanted)
+
+    with writer(url, folder, f"--history={folder / 'history.sqlite'}", *options) as process:
+        wait_for(done, timeout=60, what=f"{len(wanted)} complete scans in the history")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def differences_to_undisturbed(
+    url: str, records: Sequence[ScanRecord], folder: Path, *options: str
+) -> list[str]:
+    """In what the file differs from the one that an undisturbed writer makes of the same scans."""
+    path = _file(records)
+    kept = path.with_name("disturbed.h5")
+    shutil.move(path, kept)
+    other = folder / "undisturbed"
+    other.mkdir()
+    finish(url, records, other, *options)
+    found = differences(kept, path)
+    kept.unlink()
+    return found
