@@ -237,14 +237,52 @@ def _end(file: NexusFile, scan: Scan) -> None:
 # ------------------------------------------------------------------------------------- looking
 
 
+@dataclass(slots=True)
+class Findings:
+    """What a reader found in a file."""
+
+    wrong: list[str] = field(default_factory=list)
+    """What no writer has written."""
+    behind: list[str] = field(default_factory=list)
+    """What was promised and is not there."""
+
+
+def examine(path: str, promise: Promise) -> Findings:
+    """Read all of a file, and compare it with what is written and what was promised."""
+    found = Findings()
+    with h5py.File(path) as file:
+        for name, entry in file.items():
+            _examine_entry(name, entry, promise, found)
+        found.behind += [f"{one} is missing" for one in promise.lengths if one not in file]
+        ended = [one for one in promise.ended if not _over(file, one)]
+        found.behind += [f"scan {one} is not complete" for one in ended]
+    return found
+
+
+def examine_one(path: str, promise: Promise, chance: random.Random) -> Findings:
+    """As ``examine``, for one dataset only."""
+    found = Findings()
+    with h5py.File(path) as file:
+        names = sorted(file)
+        if not names:
+            return found
+        name = chance.choice(names)
+        stream = chance.choice((*STREAMS, *STACKS))
+        dataset = file[f"{name}/instrument/detectors/{stream}"]
+        _examine_dataset(_number(name), stream, dataset, promise, found)
+        missing = {one.split("/")[1] for one in promise.lengths} - {*names}
+        found.behind += [f"/{one} is missing" for one in missing]
+    return found
+
+
 def problems(path: str, promise: Promise) -> list[str]:
     """What is wrong with a file of such scans, or with fewer points than were promised."""
-    with h5py.File(path) as file:
-        wrong = [f"scan {one} is not complete" for one in promise.ended if not _over(file, one)]
-        for name, entry in file.items():
-            wrong += _problems_of_entry(name, entry, promise)
-        missing = [one for one in promise.lengths if one not in file]
-    return wrong + [f"{one} is missing" for one in missing]
+    found = examine(path, promise)
+    return found.wrong + found.behind
+
+
+def _number(name: str) -> int:
+    return int(name.partition(".")[0])
 
 
 def _over(file: h5py.File, number: int) -> bool:
@@ -252,47 +290,46 @@ def _over(file: h5py.File, number: int) -> bool:
     return outcome is not None and outcome.asstr()[()] == _OVER
 
 
-def _problems_of_entry(name: str, entry: h5py.Group, promise: Promise) -> Iterator[str]:
-    scan = int(name.partition(".")[0])
+def _examine_entry(name: str, entry: h5py.Group, promise: Promise, found: Findings) -> None:
+    scan = _number(name)
     over = _over(entry.file, scan)
     if entry["title"].asstr()[()] != f"scan {scan}" or entry.attrs["NX_class"] != "NXentry":
-        yield f"{name}: title or class"
+        found.wrong.append(f"{name}: title or class")
     for n in range(8):
         motor = entry[f"instrument/positioners/motor_{n}"]
         if motor[()] != 0.5 * n or motor.attrs["units"] != "mm":
-            yield f"{motor.name}: wrong"
+            found.wrong.append(f"{motor.name}: wrong")
     if "writer" in entry and not over:
         text = entry["writer/outcome"].asstr()[()]
         log = list(entry["writer/log"].asstr()[()])
         if not text.startswith("running") or log != [text] * (len(text) % 4):
-            yield f"{name}: note {text!r}, log {log!r}"
+            found.wrong.append(f"{name}: note {text!r}, log {log!r}")
     if over and entry["end"][()] != len(entry["shown"]):
-        yield f"{name}: end"
+        found.wrong.append(f"{name}: end")
     if over and not np.array_equal(entry["shown"][()], entry["plot/y"][()]):
-        yield f"{name}: plot"
+        found.wrong.append(f"{name}: plot")
     for stream in (*STREAMS, *STACKS):
-        dataset = entry[f"measurement/{stream}"]
-        yield from _problems_of_dataset(scan, stream, dataset, promise.lengths)
+        _examine_dataset(scan, stream, entry[f"measurement/{stream}"], promise, found)
 
 
-def _problems_of_dataset(
-    scan: int, name: str, dataset: h5py.Dataset, lengths: dict[str, int]
-) -> Iterator[str]:
-    path = dataset.name
+def _examine_dataset(
+    scan: int, name: str, dataset: h5py.Dataset, promise: Promise, found: Findings
+) -> None:
+    path = f"/{scan}.1/instrument/detectors/{name}"
     held = dataset.asstr()[()] if name in ("text", "named") else dataset[()]
     flat = held.ravel() if name == "grid" else held
     points = len(flat)
     if name == "grid":
         points = int(np.count_nonzero(~np.isnan(flat)))
-    if points < lengths.get(path, 0):
-        yield f"{path}: {points} points of {lengths[path]}"
+    if points < promise.lengths.get(path, 0):
+        found.behind.append(f"{path}: {points} points of {promise.lengths[path]}")
     if name in STACKS:
         whole = _frames(scan, name, points)
     else:
         whole = expected(scan, name, held.shape, points)
     same = whole.dtype == flat.dtype and whole.shape == flat.shape
     if not same or not np.array_equal(whole, flat, equal_nan=whole.dtype.kind == "f"):
-        yield f"{path}: wrong values"
+        found.wrong.append(f"{path}: wrong values")
 
 
 def _frames(scan: int, name: str, frames: int) -> np.ndarray[Any, Any]:
