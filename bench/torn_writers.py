@@ -5,15 +5,13 @@ import json
 import os
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, cast
 
-import h5py
-from h5py import h5g
-from tests.support_crash import Promise, plan, write_scans
+from bench.plain_file import PlainFile
+from tests.support_crash import Promise, Scan, plan, write_scans
 
-from nexus_writer_service.hdf5.commit import CommittedFile
 from nexus_writer_service.hdf5.disk import Bytes, Disk, Step
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.hdf5.options import FileOptions
@@ -22,6 +20,10 @@ TICK: Final = 0.02
 """Seconds between two times at which points are handed to HDF5."""
 COMMIT: Final = 0.5
 """Seconds between two commits, or flushes."""
+NOTES: Final = 0.005
+"""Share of the ticks in which the note of a scan is written anew: each some four seconds."""
+LONGER: Final = 20
+"""How much longer the scans are than those of the tests: some ten seconds each."""
 SCANS: Final = 1000
 """More than are written in any round."""
 
@@ -72,36 +74,17 @@ class WatchedDisk(Disk):
         super().write(step, descriptor, pieces, address)
 
 
-class PlainFile:
-    """What ``CommittedFile`` is, written the usual way."""
-
-    stranded_bytes = 0
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._file = h5py.File(path, "a", locking=False)
-        self.root: Any = h5g.open(self._file.id, b"/")
-
-    def check_room(self, nbytes: int) -> None:
-        """Do not look."""
-
-    def commit(self) -> None:
-        """Flush."""
-        self._file.flush()
-
-    def poll(self) -> None:
-        """Do nothing: there is nothing to wait for."""
-
-    def close(self) -> None:
-        """Close."""
-        self._file.close()
-
-
 class PacedFile:
-    """Commits every half second only; between, HDF5 does with the points what it likes."""
+    """Commits every half second only; between, HDF5 does with the points what it likes.
 
-    def __init__(self, file: CommittedFile | PlainFile) -> None:
+    Args:
+        file: that is written.
+        hand_over: gives HDF5 the points that wait for a commit.
+    """
+
+    def __init__(self, file: NexusFile | PlainFile, hand_over: Callable[[], object]) -> None:
         self._file = file
+        self._hand_over = hand_over
         self._due = 0.0
         self.commits = 0
 
@@ -110,10 +93,12 @@ class PacedFile:
 
     def commit(self) -> None:
         """Commit, if it is time."""
-        if time.monotonic() >= self._due:
-            self._file.commit()
-            self._due = time.monotonic() + COMMIT
-            self.commits += 1
+        if time.monotonic() < self._due:
+            self._hand_over()
+            return
+        self._file.commit()
+        self._due = time.monotonic() + COMMIT
+        self.commits += 1
 
 
 class _OverError(Exception):
@@ -133,10 +118,13 @@ def write(writer: Writer, folder: str, seed: int) -> Applies:
     """Write scans into ``file.h5`` of a folder, until there is a file ``stop``."""
     path = f"{folder}/file.h5"
     disk = WatchedDisk()
-    options = writer.options
-    inner = CommittedFile.open(path, options=options, disk=disk) if options else PlainFile(path)
-    paced = PacedFile(inner)
-    file = NexusFile(cast("CommittedFile", paced), lambda: 0.0)
+    file: NexusFile | PlainFile
+    if writer.options:
+        file = NexusFile.open(path, options=writer.options, disk=disk, clock=lambda: 0.0)
+        paced = PacedFile(file, file._growing.write)  # noqa: SLF001 - no one else needs this
+    else:
+        file = PlainFile(path)
+        paced = PacedFile(file, lambda: None)
     told = 0
 
     def promise(one: Promise) -> None:
@@ -155,7 +143,14 @@ def write(writer: Writer, folder: str, seed: int) -> Applies:
 
     chance = random.Random(seed)  # noqa: S311 - no secret
     try:
-        write_scans(file, plan(seed, SCANS), chance, kept=Promise(), promise=promise)
+        write_scans(
+            cast("NexusFile", paced),
+            [Scan(one.number, LONGER * one.points) for one in plan(seed, SCANS)],
+            chance,
+            kept=Promise(),
+            promise=promise,
+            notes=NOTES,
+        )
     except _OverError:
         disk.applies.commits = paced.commits
         file.close()

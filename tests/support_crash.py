@@ -46,6 +46,10 @@ STACKS = {"mapped": "virtual", "named": "uris"}
 """Image stacks, by how they are stored; their files are not there."""
 
 
+FRAMES = 50
+"""In one image file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scan:
     """One of the scans that are written."""
@@ -77,6 +81,11 @@ def values(scan: int, name: str, start: int, stop: int) -> list[np.ndarray[Any, 
     return [np.broadcast_to(column, (stop - start, *sample)).astype(dtype)]
 
 
+def frame(scan: int, number: int) -> str:
+    """How a frame is referred to."""
+    return f"images/s{scan}_{number // FRAMES:04d}.h5::{number % FRAMES}"
+
+
 def expected(scan: int, name: str, shape: tuple[int, ...], points: int) -> np.ndarray[Any, Any]:
     """All that a dataset of this shape holds that has so many points, in the shape of a stream."""
     batches = values(scan, name, 0, points)
@@ -92,7 +101,7 @@ def expected(scan: int, name: str, shape: tuple[int, ...], points: int) -> np.nd
 
 
 def _start_tree(scan: Scan, folder: str) -> Node:
-    files = ImageFiles(f"{folder}/images/s{scan.number}_%04d.h5", "/e/data", "hdf5", 10)
+    files = ImageFiles(f"{folder}/images/s{scan.number}_%04d.h5", "/e/data", "hdf5", FRAMES)
     streams: dict[str, Node] = {
         name: StreamDataset(ChannelName(name), np.dtype(dtype), sample, **options)
         for name, (dtype, sample, options) in STREAMS.items()
@@ -159,6 +168,7 @@ def write_scans(
     *,
     kept: Promise,
     promise: Callable[[Promise], None],
+    notes: float = 0.3,
 ) -> None:
     """Write all scans, or go on with them, and close the file.
 
@@ -168,6 +178,7 @@ def write_scans(
         chance: decides in which steps; not what is in the file at the end.
         kept: what earlier writers promised; that it is there is looked at first.
         promise: called with what a commit has made sure.
+        notes: share of the rounds in which the note of a scan is written anew.
     """
     file.merge(Group({}, {"NX_class": "NXroot"}))
     ended = [one.number for one in scans if file.read_text(f"{one.entry}/writer/outcome") == _OVER]
@@ -179,7 +190,7 @@ def write_scans(
             active.append(waiting.popleft())
             _begin(file, active[-1], kept)
         for scan in active:
-            _advance(file, scan, chance)
+            _advance(file, scan, chance, notes)
         over = [scan for scan in active if _is_complete(file, scan)]
         promised = Promise(
             {path: file.length(path) for scan in active for path in _growing(scan)},
@@ -209,7 +220,7 @@ def _begin(file: NexusFile, scan: Scan, kept: Promise) -> None:
         assert file.length(path) >= kept.lengths.get(path, 0), (path, file.length(path), kept)
 
 
-def _advance(file: NexusFile, scan: Scan, chance: random.Random) -> None:
+def _advance(file: NexusFile, scan: Scan, chance: random.Random, notes: float) -> None:
     for path in _growing(scan):
         name = path.rpartition("/")[2]
         start = file.length(path)
@@ -218,7 +229,7 @@ def _advance(file: NexusFile, scan: Scan, chance: random.Random) -> None:
             file.append(path, start, values(scan.number, name, start, stop))
         elif stop > start:
             file.extend(path, stop)
-    if chance.random() < 0.3:
+    if chance.random() < notes:
         text = f"running, {chance.randint(0, 10 ** chance.randint(1, 40))} seconds left"
         file.merge(_in_entry(scan, _note(scan, text), "/writer"))
 
@@ -335,5 +346,4 @@ def _examine_dataset(
 def _frames(scan: int, name: str, frames: int) -> np.ndarray[Any, Any]:
     if name == "mapped":
         return np.zeros((frames, 3, 4), "u2")
-    texts = [f"images/s{scan}_{n // 10:04d}.h5::{n % 10}" for n in range(frames)]
-    return np.array(texts, dtype=object)
+    return np.array([frame(scan, number) for number in range(frames)], dtype=object)
