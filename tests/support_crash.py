@@ -262,8 +262,8 @@ def examine(path: str, promise: Promise) -> Findings:
     """Read all of a file, and compare it with what is written and what was promised."""
     found = Findings()
     with h5py.File(path) as file:
-        for name, entry in file.items():
-            _examine_entry(name, entry, promise, found)
+        for name in _entries(file):
+            _examine_entry(name, file[name], promise, found)
         found.behind += [f"{one} is missing" for one in promise.lengths if one not in file]
         ended = [one for one in promise.ended if not _over(file, one)]
         found.behind += [f"scan {one} is not complete" for one in ended]
@@ -274,7 +274,7 @@ def examine_one(path: str, promise: Promise, chance: random.Random) -> Findings:
     """As ``examine``, for one dataset only."""
     found = Findings()
     with h5py.File(path) as file:
-        names = sorted(file)
+        names = _entries(file)
         if not names:
             return found
         name = chance.choice(names)
@@ -290,6 +290,10 @@ def problems(path: str, promise: Promise) -> list[str]:
     """What is wrong with a file of such scans, or with fewer points than were promised."""
     found = examine(path, promise)
     return found.wrong + found.behind
+
+
+def _entries(file: h5py.File) -> list[str]:
+    return [name for name in file if name.endswith(".1")]
 
 
 def _number(name: str) -> int:

@@ -5,14 +5,17 @@ import os
 import random
 import signal
 import sys
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from typing import Final
 
+import h5py
+import numpy as np
 from tests.support_crash import Promise, plan, problems, write_scans
 from tests.support_processes import LONGEST, FailedProcessError, answer, start, wait, workspace
 from tests.support_same_file import differences
 
-from nexus_writer_service.hdf5.disk import Disk
+from nexus_writer_service.hdf5.disk import Bytes, Disk, Step
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.hdf5.options import Durability, FileOptions
 from nexus_writer_service.hdf5.recovery import recover
@@ -48,13 +51,25 @@ class Life:
     seconds: float | None = _LONGEST_LIFE
     """Killed after this time at the latest; None: never."""
 
+    journal: bool = True
+    """False: nothing is written to the journal, to see that it is noticed."""
+
     @property
-    def disk(self) -> Disk | None:
+    def disk(self) -> Disk:
         """The disk on which it dies."""
-        return DeadlyDisk(self.step, self.count, self.share) if self.step else None
+        if self.step is None:
+            return Disk() if self.journal else _WithoutJournal("unlink", 0, 0)
+        kind = DeadlyDisk if self.journal else _WithoutJournal
+        return kind(self.step, self.count, self.share)
 
 
-def life(chance: random.Random, steps: float = 0.6) -> Life:
+class _WithoutJournal(DeadlyDisk):
+    def write(self, step: Step, descriptor: int, pieces: Sequence[Bytes], address: int) -> None:
+        if step != "journal":
+            super().write(step, descriptor, pieces, address)
+
+
+def life(chance: random.Random, steps: float = 0.8) -> Life:
     """A random life; a share of them end at a step of a commit."""
     at_step = chance.random() < steps
     step = chance.choice(tuple(_MOST))
@@ -68,6 +83,24 @@ def life(chance: random.Random, steps: float = 0.6) -> Life:
         share=chance.choice(_SHARES),
         seconds=_LONGEST_LIFE if at_step else chance.uniform(0.01, _LONGEST_LIFE / 2),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Lives:
+    """The writers of one file."""
+
+    chance: random.Random
+    kills: int
+    _: KW_ONLY
+    journal: bool
+
+    def __iter__(self) -> Iterator[Life]:
+        for _ in range(self.kills - 1):
+            yield replace(life(self.chance), journal=self.journal)
+        # The last one is killed while it removes the journal, when all its work is done.
+        share = self.chance.choice((0.0, 1.0))
+        seed = self.chance.getrandbits(32)
+        yield Life(seed, step="unlink", count=1, share=share, seconds=None, journal=self.journal)
 
 
 @dataclass(slots=True)
@@ -99,7 +132,9 @@ class Tally:
         return sum(self.kills.values())
 
 
-def campaign(folder: str, seed: int, kills: int, *, scans: int = 12, per_file: int = 14) -> Tally:
+def campaign(
+    folder: str, seed: int, kills: int, *, scans: int = 12, per_file: int = 14, journal: bool = True
+) -> Tally:
     """Kill writers of one file after the other.
 
     Args:
@@ -108,11 +143,14 @@ def campaign(folder: str, seed: int, kills: int, *, scans: int = 12, per_file: i
         kills: how many writers to kill.
         scans: in one file.
         per_file: so many kills at most for one file.
+        journal: False lets the writers do without; the first failure ends the campaign then.
     """
     tally = Tally()
-    while tally.killed < kills and len(tally.failures) < 10:
+    while tally.killed < kills and len(tally.failures) < (10 if journal else 1):
         number = seed + tally.files
-        _one_file(f"{folder}/{number}", number, scans, min(per_file, kills - tally.killed), tally)
+        chance = random.Random(number)  # noqa: S311 - no secret
+        lives = _Lives(chance, min(per_file, kills - tally.killed), journal=journal)
+        _one_file(f"{folder}/{number}", number, scans, lives, tally)
         tally.files += 1
     return tally
 
@@ -185,22 +223,27 @@ def _recovered(path: str) -> str:
     return str(recover(path))
 
 
-def _one_file(folder: str, seed: int, scans: int, kills: int, tally: Tally) -> None:
-    chance = random.Random(seed)  # noqa: S311 - no secret
+def _begin(path: str, libver: str) -> None:
+    with h5py.File(path, "w", libver=libver) as file:
+        for number in range(20):
+            file[f"old/{number}"] = f"text {number}"
+            file.attrs[f"old_{number}"] = np.arange(number)
+
+
+def _one_file(folder: str, seed: int, scans: int, lives: "_Lives", tally: Tally) -> None:
     for name in ("killed", "undisturbed"):
         answer(os.makedirs, f"{folder}/{name}")
+        if seed % 3:  # a file that others have begun, in the oldest format or the newest
+            answer(_begin, f"{folder}/{name}/file.h5", ("earliest", "latest")[seed % 3 - 1])
     undisturbed = _Work(f"{folder}/undisturbed/file.h5", seed, scans)
     undisturbed.live(Life(seed, seconds=None))
     work = _Work(f"{folder}/killed/file.h5", seed, scans)
-    for number in range(kills):
-        # The last one is killed while it removes the journal, when all its work is done.
-        over = Life(chance.getrandbits(32), step="unlink", count=1, share=chance.choice((0.0, 1.0)))
-        how = life(chance) if number < kills - 1 else replace(over, seconds=None)
+    for number, how in enumerate(lives):
         end = work.live(how)
         if end == "done":
             break
         try:
-            wrong = [end] if end == "failed" else _after_a_kill(work, end, tally, chance)
+            wrong = [end] if end == "failed" else _after_a_kill(work, end, tally, lives.chance)
         except FailedProcessError as error:
             wrong = [str(error)]
         if wrong:
@@ -230,8 +273,9 @@ def _after_a_kill(work: _Work, end: str, tally: Tally, chance: random.Random) ->
 
 
 def main() -> None:
-    """Arguments: seed, kills, scans in a file. Prints what happened as JSON."""
-    seed, kills, scans = map(int, sys.argv[1:])
+    """Arguments: seed, kills, scans in a file, "no journal" or not. Prints ``Tally`` as JSON."""
+    seed, kills, scans = map(int, sys.argv[1:4])
     with workspace() as folder:
-        tally = campaign(folder, seed, kills, scans=scans)
+        journal = "no journal" not in sys.argv
+        tally = campaign(folder, seed, kills, scans=scans, journal=journal)
     print(json.dumps(asdict(tally)))
