@@ -102,7 +102,9 @@ def test_a_disk_refuses_what_it_was_told_to_until_it_heals(path, descriptor):
 
 def test_a_disk_can_refuse_a_number_of_times(descriptor):
     disk = FailingDisk()
-    disk.fail(errno.EIO, *MOMENTS, times=2)
+    disk.fail(errno.EIO, *MOMENTS, skip=3, times=2)
+    for _ in range(3):
+        disk.sync(descriptor)
     for _ in range(2):
         with pytest.raises(OSError, match="Input/output error"):
             disk.sync(descriptor)

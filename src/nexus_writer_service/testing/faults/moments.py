@@ -1,6 +1,6 @@
 """The changes to files of which a fault can choose one."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, NoReturn, get_args
 
@@ -18,7 +18,7 @@ MOMENTS: Final[tuple[Moment, ...]] = (
 )
 
 
-class StruckDisk(Disk):
+class StruckDisk(Disk, ABC):
     """A disk on which some changes stop halfway."""
 
     @abstractmethod

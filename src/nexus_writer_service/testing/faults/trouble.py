@@ -17,21 +17,29 @@ class FailingDisk(StruckDisk):
         """The changes that were refused, in order."""
         self._error = 0
         self._moments: tuple[Moment, ...] = ()
+        self._skip = 0
         self._left: int | None = 0
         self._done = 0.0
 
     def fail(
-        self, error: int, *moments: Moment, times: int | None = None, done: float = 0.0
+        self,
+        error: int,
+        *moments: Moment,
+        skip: int = 0,
+        times: int | None = None,
+        done: float = 0.0,
     ) -> None:
         """Refuse changes of these kinds from now on.
 
         Args:
             error: number of the system's error, such as ``errno.ENOSPC``.
             moments: kinds of changes; all others succeed.
-            times: how many of them; None for all until ``heal``.
+            skip: how many of them to let pass before.
+            times: how many of them to refuse; None for all until ``heal``.
             done: share of a write that is made all the same.
         """
-        self._error, self._moments, self._left, self._done = error, moments, times, done
+        self._error, self._moments, self._done = error, moments, done
+        self._skip, self._left = skip, times
 
     def heal(self) -> None:
         """Refuse nothing any more."""
@@ -40,6 +48,9 @@ class FailingDisk(StruckDisk):
     def meets(self, moment: Moment) -> float | None:
         """Stop what is to fail."""
         if moment not in self._moments or self._left == 0:
+            return None
+        if self._skip:
+            self._skip -= 1
             return None
         if self._left is not None:
             self._left -= 1
