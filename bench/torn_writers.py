@@ -41,6 +41,7 @@ WRITERS: Final = (
     Writer("plain h5py", None),
     Writer("ours", FileOptions()),
     Writer("ours, patience 10 s", FileOptions(reader_patience=10.0)),
+    Writer("ours, patience 0.1 s", FileOptions(reader_patience=0.1)),
     Writer("ours, no leases", FileOptions(leases=False)),
 )
 

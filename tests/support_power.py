@@ -14,7 +14,7 @@ from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.hdf5.options import FileOptions
 from nexus_writer_service.hdf5.recovery import recover
 from nexus_writer_service.testing.faults import RecordingDisk, power_loss
-from nexus_writer_service.testing.faults.changes import Change, Synchronized
+from nexus_writer_service.testing.faults.changes import Change, Seen, Synchronized
 
 KINDS: tuple[Synchronized, ...] = get_args(Synchronized)
 
@@ -102,7 +102,8 @@ def _after_a_loss(
         return [f"no file, but {image.promise}"] if image.promise else []
     if chance.random() < 0.2:
         again = answer(_recovery, path)
-        answer(power_loss(again[: chance.randint(0, len(again))], chance).restore)
+        begin = sum(isinstance(change, Seen) for change in again)  # what the power left
+        answer(power_loss(again[: chance.randint(begin, len(again))], chance).restore)
         found.twice += 1
     found.replayed += "replayed" in answer(_recovered, path)
     wrong: list[str] = answer(problems, path, image.promise or Promise())

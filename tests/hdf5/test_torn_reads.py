@@ -17,6 +17,6 @@ def test_no_reader_finds_half_a_commit(tmp_path):
     short, long, applies = found["short"], found["long"], found["applies"]
     assert short["opens"] == OPENS
     assert short["bad"] == 0, short["examples"]
-    assert applies["applied"] > 2
+    assert applies["applied"] > 0
     # A reader who stays longer than commits wait may find one that had to come in.
     assert long["bad"] <= applies["forced"], long["examples"]
