@@ -24,12 +24,25 @@ class FailedProcessError(Exception):
 
 def start(function: Callable[..., Any], *arguments: Any) -> int:
     """Run a function in a new process, of a plain user if this one is root's; returns its pid."""
+
+    def run() -> None:
+        become_plain_user()
+        function(*arguments)
+
+    return _start(run)
+
+
+def forked(function: Callable[..., Any], *arguments: Any) -> int:
+    """Run a function in a new process of the same user; how it ended, as ``os.waitpid`` tells."""
+    return wait(_start(lambda: function(*arguments)))[0]
+
+
+def _start(function: Callable[[], Any]) -> int:
     pid = os.fork()
     if pid:
         return pid
     try:
-        become_plain_user()
-        function(*arguments)
+        function()
     except BaseException:  # noqa: BLE001 - whatever it is, this process must end here
         sys.excepthook(*sys.exc_info())
         os._exit(1)
