@@ -14,8 +14,8 @@ from typing import Any, Literal, get_args
 
 import h5py
 import numpy as np
-from tests.support_crash import forked
 from tests.support_description import channel, images, mesh
+from tests.support_processes import forked
 from tests.support_scan_writer import DIODE, ROBX, Bench
 
 from nexus_writer_service.layout.esrf import EsrfOptions

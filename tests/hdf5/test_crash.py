@@ -1,4 +1,7 @@
-"""A writer that dies at any moment loses nothing that it had committed."""
+"""Writers that die at any moment lose nothing, and those that go on end with the same file.
+
+``python -m bench.kill_campaign`` does the same a thousand times.
+"""
 
 import json
 
@@ -7,25 +10,28 @@ from tests.support_hdf5 import run_python
 
 pytestmark = pytest.mark.nonconforming("trees that try the file, not NeXus")
 
-_RUN = "from tests.support_crash import main; main()"
+KILLS = 26
 
 
-def results(folder, kind, first, last):
-    done = run_python(_RUN, str(folder), kind, str(first), str(last))
-    found = json.loads((folder / "results.json").read_text())
-    said = done.stdout + done.stderr
-    assert [one for one in found if one["failed"] or not one["sound"]] == [], said
-    return found, said
+def campaign(seed, *options):
+    code = "from tests.support_kills import main; main()"
+    done = run_python(code, str(seed), str(KILLS), "8", *options)
+    return json.loads(done.stdout), done.stderr
 
 
-@pytest.mark.parametrize("first", [0, 24, 48])
-def test_a_kill_at_any_step_of_a_commit_loses_nothing(tmp_path, first):
-    found, said = results(tmp_path, "steps", first, first + 24)
-    assert sum(one["killed"] for one in found) >= 15
-    assert "replayed" in said
+@pytest.mark.parametrize("seed", [0, 1001, 2000, 3002])
+def test_writers_killed_one_after_the_other_lose_nothing_and_end_as_if_undisturbed(seed):
+    tally, said = campaign(seed)
+    assert tally["failures"] == [], said
+    kills = tally["kills"]
+    assert sum(kills.values()) == KILLS == tally["sound"] + tally["left"]
+    assert tally["identical"] == tally["files"]
+    # All of it happened: at instants, at steps, with something to replay.
+    assert kills["instant"] > 0
+    assert len(kills) > 3
+    assert tally["replayed"] > 0
 
 
-def test_a_kill_at_a_random_moment_loses_nothing(tmp_path):
-    found, _ = results(tmp_path, "random", 0, 20)
-    assert all(one["killed"] for one in found)
-    assert any(one["commits"] > 3 for one in found)
+def test_writers_without_a_journal_are_found_out():
+    tally, _ = campaign(0, "no journal")
+    assert tally["failures"]

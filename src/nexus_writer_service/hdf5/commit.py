@@ -165,7 +165,11 @@ def _journaled(path: str, options: FileOptions, disk: Disk) -> JournaledFile:
         journal, done = recovered(path, descriptor, disk)
         if done:
             _log.warning("%s: its last writer died; %s", path, done)
-        return JournaledFile(descriptor, journal, options=options, disk=disk)
+        try:
+            return JournaledFile(descriptor, journal, options=options, disk=disk)
+        except OSError:
+            journal.leave()
+            raise
     except FAILURES:
         os.close(descriptor)
         raise

@@ -22,13 +22,17 @@ class Disk:
             pieces: 1000 at most.
             address: of the first byte.
         """
-        written = os.pwritev(descriptor, pieces, address)
+        written = self.write_some(descriptor, pieces, address)
         if written < sum(map(len, pieces)):  # a signal came, or the disk became full
             rest = memoryview(b"".join(pieces))[written:]
             address += written
             while rest:
-                count = os.pwrite(descriptor, rest, address)
+                count = self.write_some(descriptor, [rest], address)
                 rest, address = rest[count:], address + count
+
+    def write_some(self, descriptor: int, pieces: Sequence[Bytes], address: int) -> int:
+        """As ``write``, but only what the system takes in one call; returns how many bytes."""
+        return os.pwritev(descriptor, pieces, address)
 
     def truncate(self, descriptor: int, size: int) -> None:
         """Give the file a size."""

@@ -265,7 +265,10 @@ class JournaledFile:
             os.close(self._descriptor)
 
     def abandon(self) -> None:
-        """Close without a change: HDF5 does not take the file."""
+        """Close without a change: HDF5 does not take the file, or the disk its first commit."""
         os.close(self._descriptor)
         with contextlib.suppress(OSError):
-            self._journal.remove()
+            if self.pending:  # half of it may be in the file
+                self._journal.leave()
+            else:
+                self._journal.remove()

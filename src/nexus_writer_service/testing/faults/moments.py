@@ -1,0 +1,67 @@
+"""The changes to files of which a fault can choose one."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, NoReturn, get_args
+
+from nexus_writer_service.hdf5.disk import Bytes, Disk, Step
+
+Moment = Step | Literal["truncate", "sync", "sync folder", "unlink"]
+"""A kind of change: what is written (see ``Step``), or another call of ``Disk``."""
+
+MOMENTS: Final[tuple[Moment, ...]] = (
+    *get_args(Step),
+    "truncate",
+    "sync",
+    "sync folder",
+    "unlink",
+)
+
+
+class StruckDisk(Disk, ABC):
+    """A disk on which some changes stop halfway."""
+
+    @abstractmethod
+    def meets(self, moment: Moment) -> float | None:
+        """Say what becomes of the next change: None lets it happen.
+
+        A number stops it: that share of a write is made (of another change all, unless it is 0),
+        then ``strike`` is called.
+        """
+
+    @abstractmethod
+    def strike(self) -> NoReturn:
+        """End a change that was stopped."""
+
+    def write(self, step: Step, descriptor: int, pieces: Sequence[Bytes], address: int) -> None:
+        """Write, or a part of it."""
+        share = self.meets(step)
+        if share is None:
+            super().write(step, descriptor, pieces, address)
+            return
+        data = b"".join(pieces)
+        super().write(step, descriptor, [data[: round(len(data) * share)]], address)
+        self.strike()
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        """Give the file a size, or not."""
+        self._change("truncate", lambda: super(StruckDisk, self).truncate(descriptor, size))
+
+    def sync(self, descriptor: int) -> None:
+        """Synchronize, or not."""
+        self._change("sync", lambda: super(StruckDisk, self).sync(descriptor))
+
+    def sync_folder(self, path: str) -> None:
+        """Synchronize the folder, or not."""
+        self._change("sync folder", lambda: super(StruckDisk, self).sync_folder(path))
+
+    def unlink(self, path: str) -> None:
+        """Unlink, or not."""
+        self._change("unlink", lambda: super(StruckDisk, self).unlink(path))
+
+    def _change(self, moment: Moment, make: Callable[[], None]) -> None:
+        share = self.meets(moment)
+        if share is None or share:
+            make()
+        if share is not None:
+            self.strike()
