@@ -73,7 +73,7 @@ class Scribe:
         self._budget = budget
         self._failing = False
         """The newest commits did not all succeed."""
-        self._uncommitted: "Counter[NexusFile | None]" = Counter()
+        self._uncommitted: Counter[NexusFile | None] = Counter()
         """Bytes of points that were taken since a file was committed, by file."""
         self._holding = False
         self._stopping = False
