@@ -25,6 +25,7 @@ from nexus_writer_service.layout.writer_note import DATA, read_writer_note
 from nexus_writer_service.model.events import Announced, Vanished
 from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Gap, Outcome
+from nexus_writer_service.service.scan_file import ScanFile
 from nexus_writer_service.service.scan_writer import COMMIT_PATIENCE
 
 _KILL = "from tests.support_resume import main; main()"
@@ -199,6 +200,17 @@ def test_a_gap_outlives_its_writer_and_counts_once(tmp_path):
     bench = go_on(tmp_path, seal(DIODE, 3), seal(ROBX, 0), end)
     assert tally(bench, DIODE).gaps == (Gap(0, 2, "trimmed"),)
     assert tally(bench, DIODE).written == 1
+
+
+@pytest.mark.nonconforming("entries are not ended")
+def test_a_gap_is_in_the_file_again_with_the_first_commit_of_the_next_writer(tmp_path):
+    suspended(tmp_path, lost(DIODE, 0, 2), numbers(DIODE, 2, 1))
+    bench = some(tmp_path)
+    left = note(bench.path).verdict
+    assert left.outcome is Outcome.RUNNING
+    assert [one.gaps for one in left.channels if one.channel == DIODE] == [(Gap(0, 2, "trimmed"),)]
+    bench.writer.fail(KeyError("the end of the test"))
+    bench.disk.stop()
 
 
 def test_gaps_that_touch_are_one(tmp_path):
@@ -402,6 +414,31 @@ def test_a_scan_whose_last_commit_never_succeeds_can_be_gone_on_with(tmp_path, h
     story.tell(again)
     assert again.status.verdict.outcome is Outcome.COMPLETE
     assert contents(again.path) == expected
+
+
+@pytest.mark.nonconforming("the entry is ended, its note says that it is not over")
+def test_a_disk_that_has_room_in_the_very_last_moment_does_not_contradict_the_verdict(
+    tmp_path, monkeypatch
+):
+    disk = FullDisk()
+    bench = some(tmp_path, seal(DIODE, 0), seal(ROBX, 0), disk=disk)
+    disk.full = True
+    end(bench)
+    bench.settle()
+    bench.clock.advance(COMMIT_PATIENCE + 1)
+    close = ScanFile.close
+
+    def close_with_room(file):
+        disk.full = False
+        close(file)
+
+    monkeypatch.setattr(ScanFile, "close", close_with_room)
+    bench.settle()
+    bench.disk.stop()
+    assert bench.status.verdict.outcome is Outcome.FAILED
+    assert note(bench.path).verdict.outcome is Outcome.INTERRUPTED
+    again = go_on(tmp_path, seal(DIODE, 0), seal(ROBX, 0), end)
+    assert again.status.verdict.outcome is Outcome.COMPLETE
 
 
 def test_a_disk_that_is_full_for_long_is_one_warning(tmp_path):

@@ -1,6 +1,7 @@
 """The thread that writes: what it does at its end, and while the disk is full."""
 
 import threading
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -9,6 +10,7 @@ from tests.support_scan_writer import DIODE, ROBX, Bench, FullDisk
 from tests.support_waiting import wait_for
 
 from nexus_writer_service.hdf5.file import NexusFile
+from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.events import Ended, Points, Prepared, Sealed
 from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Outcome
@@ -17,8 +19,9 @@ from nexus_writer_service.service.scribe import Scribe
 from nexus_writer_service.service.surroundings import Surroundings
 
 BUDGET = 1 << 20
-POINTS = 6_000_000
-"""What is published while the disk is full: 45 times the budget."""
+BATCH = 10_000
+POINTS = 60 * BATCH
+"""What is published while the disk is full: more than the budget four times."""
 
 
 class Desk:
@@ -53,7 +56,7 @@ class Desk:
         for _ in range(2):  # the first call wants a commit, the second comes after it
             self.scribe.call(lambda: None).result(10)
 
-    def points(self, count=10_000):
+    def points(self, count=BATCH):
         """The next points of the diode."""
         start, self.sent = self.sent, self.sent + count
         batch = np.arange(start, self.sent, dtype="f8")
@@ -83,8 +86,10 @@ def full_desk(tmp_path):
 
 def fill(desk):
     """Submit points, in a thread, until no more are taken; returns the thread."""
+    desk.scribe.submit([desk.points()])
+    wait_for(lambda: desk.status.fault, what="a commit that fails")
     blocked = threading.Thread(
-        target=lambda: [desk.scribe.submit([desk.points()]) for _ in range(POINTS // 10_000)],
+        target=lambda: [desk.scribe.submit([desk.points()]) for _ in range(POINTS // BATCH - 1)],
         daemon=True,
     )
     blocked.start()
@@ -92,7 +97,7 @@ def fill(desk):
     def stuck():
         sent = desk.sent
         blocked.join(0.2)
-        return blocked.is_alive() and desk.sent == sent and desk.status.fault
+        return blocked.is_alive() and desk.sent == sent
 
     wait_for(stuck, what="no more taken")
     return blocked
@@ -115,6 +120,7 @@ def test_scans_are_suspended_when_the_scribe_is_stopped(tmp_path):
 def test_while_the_disk_is_full_memory_is_bounded_and_calls_are_served(full_desk):
     blocked = fill(full_desk)
     sent = full_desk.sent
+    assert sent * 8 < 2 * BUDGET + 4 * 8 * BATCH  # in the inbox, and taken from it
     assert full_desk.scribe.call(lambda: "served").result(10) == "served"
     assert blocked.is_alive()
     assert "No space left" in full_desk.status.fault
@@ -126,6 +132,30 @@ def test_while_the_disk_is_full_memory_is_bounded_and_calls_are_served(full_desk
     assert full_desk.status.verdict.outcome is Outcome.COMPLETE
     with h5py.File(full_desk.path, "r") as file:
         np.testing.assert_array_equal(file["7.1/measurement/diode"], np.arange(POINTS))
+
+
+def test_what_a_full_disk_holds_up_leaves_its_room_to_other_disks(tmp_path):
+    desk = Desk(tmp_path, FullDisk("data.h5"))
+    desk.prepare()
+    other = replace(desk.scan, key=ScanKey("esrf:scan:02"), path=str(tmp_path / "other.h5"))
+    desk.scribe.announce(other, wanted=True)
+    desk.scribe.submit([Prepared(other.key, other)])
+    desk.disk.full = True
+    desk.scribe.submit([desk.points()])
+    wait_for(lambda: desk.status.fault, what="a commit that fails")
+    for start in range(0, POINTS, BATCH):  # more than the budget, but these are committed
+        values = np.arange(start, start + BATCH, dtype="f8")
+        desk.scribe.submit([Points(other.key, DIODE, start, (values,))])
+    sealed = [Sealed(other.key, name, length) for name, length in {DIODE: POINTS, ROBX: 0}.items()]
+    desk.scribe.submit([*sealed, Ended(other.key, other)])
+    ended = wait_for(
+        lambda: [one for one in desk.around.board if one.key == other.key and one.over],
+        what="end of the other scan",
+    )
+    assert ended[0].state is ScanState.OFF
+    desk.disk.full = False
+    desk.end()
+    desk.close()
 
 
 def test_a_full_disk_keeps_nobody_busy(full_desk, monkeypatch):

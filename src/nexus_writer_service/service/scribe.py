@@ -10,11 +10,12 @@ in the inbox, so that the sources stop reading, until a commit succeeds.
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nexus_writer_service.errors import FileError, WriterError
 from nexus_writer_service.model.description import ScanDescription, ScanKey
@@ -22,6 +23,9 @@ from nexus_writer_service.model.events import Ended, Points, Prepared, ScanEvent
 from nexus_writer_service.service.inbox import Inbox
 from nexus_writer_service.service.scan_writer import ScanWriter
 from nexus_writer_service.service.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from nexus_writer_service.hdf5.file import NexusFile
 
 _log = logging.getLogger(__name__)
 
@@ -69,8 +73,8 @@ class Scribe:
         self._budget = budget
         self._failing = False
         """The newest commits did not all succeed."""
-        self._uncommitted = 0
-        """Bytes of points that were taken since commits last succeeded."""
+        self._uncommitted: Counter[NexusFile | None] = Counter()
+        """Bytes of points that were taken since a file was committed, by file."""
         self._holding = False
         self._stopping = False
         self._dead: Exception | None = None
@@ -147,7 +151,7 @@ class Scribe:
 
     def _taken(self, wait: float) -> list[ScanEvent | _Call]:
         """What is to be done next; only calls while the disk does not take what is held."""
-        room = self._budget - self._uncommitted if self._failing else _MOST_TAKEN
+        room = self._budget - self._uncommitted.total() if self._failing else _MOST_TAKEN
         if (room <= 0) != self._holding:
             self._holding = not self._holding
             text = "commits fail and the memory is used up: no more data are taken until one works"
@@ -167,8 +171,8 @@ class Scribe:
         writer = self._writers.get(item.key)
         if writer is None or writer.over:
             return False
-        self._uncommitted += _size(item)
         self._guarded(writer, partial(writer.feed, item))
+        self._uncommitted[writer.file] += _size(item)
         return isinstance(item, Prepared | Ended | Vanished)
 
     def _commit(self) -> None:
@@ -176,8 +180,7 @@ class Scribe:
             self._guarded(writer, writer.before_commit)
         errors = self._around.files.commit()
         self._failing = bool(errors)
-        if not errors:
-            self._uncommitted = 0
+        self._uncommitted = Counter({file: self._uncommitted[file] for file in errors})
         for writer in list(self._writers.values()):
             if not writer.over:
                 error = errors.get(writer.file) if writer.file else None
