@@ -129,6 +129,9 @@ class SessionProcess:
         fault = self.session.reason if self.session.state is SessionState.FAULT else None
         for line in self.stop():
             _say(line)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # All is done: one that comes while Python ends would make the status a failure.
+            signal.signal(number, signal.SIG_IGN)
         if fault is not None:
             sys.stderr.write(f"NexusSessionWriter: {fault}\n")
         return 0 if fault is None else 1
