@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
+import h5py
 import numpy as np
 
 from nexus_writer_service.model.description import ChannelName, ImageFiles
@@ -59,3 +60,9 @@ def read_elsewhere(path: str, *datasets: str) -> list[Any]:
     """Values of datasets as a plain h5py.File(path) in another process reads them now."""
     values: list[Any] = json.loads(run_python(_READ, path, *datasets).stdout)
     return values
+
+
+def seen(path: str, *datasets: str) -> list[Any]:
+    """As ``read_elsewhere``, but read by this process, which costs less."""
+    with h5py.File(path) as file:
+        return [file[name][()].tolist() for name in datasets]

@@ -1,16 +1,16 @@
-"""Records of the journal: what is not whole is never believed."""
+"""Records of the journal: what is not whole is never believed; and what the journal keeps."""
 
 import os
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_writer_service.errors import FileError, FileLockedError
 from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.extents import Extents
-from nexus_writer_service.hdf5.journal import Journal, Record, decode, encode, journal_path
-from nexus_writer_service.hdf5.recovery import recover
+from nexus_writer_service.hdf5.journal import Journal, journal_path, journals_in
+from nexus_writer_service.hdf5.record import Record, decode, encode
 
 
 @st.composite
@@ -20,7 +20,16 @@ def record(draw, number=7):
         st.lists(st.tuples(st.integers(0, 90), st.binary(min_size=1, max_size=10)), max_size=5)
     ):
         extents.put(address, data)
-    return Record(number, 42, 100, draw(st.integers(0, 1 << 60)), tuple(extents))
+    runs = tuple((address, bytes(data)) for address, data in extents.runs())
+    sealed = draw(st.booleans())
+    return Record(
+        number,
+        100,
+        draw(st.integers(100, 1 << 60)),
+        runs,
+        head=draw(st.binary(max_size=20)) if sealed else b"",
+        seals=tuple(b"s" * len(data) for _, data in runs) if sealed else (),
+    )
 
 
 def stored(*records):
@@ -53,12 +62,12 @@ def test_a_record_that_is_cut_does_not_count(one, two, data):
 
 
 @pytest.mark.parametrize(
-    "extents",
+    "runs",
     [((0, b"abc"), (2, b"d")), ((5, b"a"), (3, b"b")), ((99, b"abc"),)],
     ids=["overlapping", "unsorted", "beyond the end"],
 )
-def test_a_record_that_makes_no_sense_does_not_count(extents):
-    assert list(decode(stored(Record(1, 42, 100, 90, extents)))) == []
+def test_a_record_that_makes_no_sense_does_not_count(runs):
+    assert list(decode(stored(Record(1, 100, 90, runs)))) == []
 
 
 @pytest.fixture
@@ -68,50 +77,97 @@ def path(tmp_path):
     return str(path)
 
 
-def left_behind(path, *records):
-    """The journal of a writer that died."""
-    with open(journal_path(path), "wb") as journal:
-        journal.write(stored(*records))
-
-
-def test_recovery_does_what_complete_records_say(path):
-    inode = os.stat(path).st_ino
-    one = Record(1, inode, 100, 120, ((0, b"aa"), (50, b"bb")))
-    two = Record(2, inode, 120, 110, ((1, b"c"),))
-    left_behind(path, one, two)
-    assert recover(path) == "replayed 2 commits from the journal"
-    with open(path, "rb") as file:
-        found = file.read()
-    assert (len(found), found[:3], found[50:52]) == (120, b"ac\0", b"bb")
-    assert recover(path) == "nothing to recover"
-    assert not os.path.exists(journal_path(path))
-
-
-@pytest.mark.parametrize("wrong", ["another inode", "a longer file"])
-def test_a_journal_of_another_file_is_set_aside(path, wrong):
-    inode = os.stat(path).st_ino + (wrong == "another inode")
-    left_behind(path, Record(1, inode, 100 + (wrong == "a longer file"), 120, ((0, b"aa"),)))
-    assert recover(path).startswith("refused a journal that belongs to another file")
-    with open(path, "rb") as file:
-        assert file.read() == bytes(100)
-    assert os.path.exists(journal_path(path) + ".refused")
-
-
-def test_recovery_is_refused_while_somebody_writes(path):
+@pytest.fixture
+def journal(path):
     journal = Journal.acquire(path, Disk())
-    with pytest.raises(FileLockedError, match="this process"):
-        recover(path)
+    yield journal
     journal.remove()
-    assert recover(path) == "nothing to recover"
 
 
-def test_recovery_of_a_file_that_is_gone_is_told(path):
-    left_behind(path)
-    os.unlink(path)
-    with pytest.raises(FileError, match="No such file"):
-        recover(path)
+ONE = Record(0, 100, 100, ((0, b"one"),))
+
+
+def test_a_journal_with_only_its_reserve_has_no_records(journal):
+    journal.reserve()
+    assert os.path.getsize(journal.path) > 1 << 20
+    assert (journal.records(), journal.mode) == ([], None)
+
+
+def test_a_record_has_as_many_runs_as_it_takes(journal):
+    runs = tuple((2 * index, b"x") for index in range(3000))
+    journal.append(Record(0, 9000, 9000, runs))
+    assert [len(one.runs) for one in journal.records()] == [3000]
+
+
+def test_records_follow_each_other_until_they_are_cleared(journal):
+    for _ in range(3):
+        journal.append(ONE)
+    numbers = [one.number for one in journal.records()]
+    assert numbers == [numbers[0] + index for index in range(3)]
+    journal.rewind()
+    journal.append(ONE)
+    assert len(journal.records()) == 1
+    journal.clear()
+    assert journal.records() == []
+
+
+def test_permissions_are_remembered_beside_records(journal):
+    journal.append(ONE)
+    journal.remember_mode(0o664)
+    journal.clear()
+    assert journal.mode == 0o664
+    os.pwrite(journal.descriptor, b"x", 13)
+    assert journal.mode is None
+
+
+class FailsOnce(Disk):
+    """The write, or the sync, of a record is done and fails all the same."""
+
+    def __init__(self, during) -> None:
+        self.during = during
+
+    def write(self, step, descriptor, pieces, address):
+        super().write(step, descriptor, pieces, address)
+        if self.during == step == "journal":
+            raise OSError("no answer")
+
+    def sync(self, descriptor):
+        super().sync(descriptor)
+        if self.during == "sync":
+            raise OSError("no answer")
+
+
+@pytest.mark.parametrize("during", ["journal", "sync"])
+def test_a_record_that_failed_does_not_count_even_if_it_was_written(path, during):
+    disk = FailsOnce("")
+    journal = Journal.acquire(path, disk)
+    journal.append(ONE, sync=True)
+    disk.during = during
+    with pytest.raises(OSError, match="no answer"):
+        journal.append(replace(ONE, after=120), sync=True)
+    assert [one.after for one in journal.records()] == [100]
+    disk.during = ""
+    journal.append(replace(ONE, after=130), sync=True)
+    assert [one.after for one in journal.records()] == [100, 130]
+    journal.remove()
+
+
+def test_a_journal_that_was_large_shrinks(journal):
+    runs = ((0, bytes(70 << 20)),)
+    journal.append(Record(0, 80 << 20, 80 << 20, runs))
+    journal.clear()
+    journal.rewind()
+    assert os.path.getsize(journal.path) < 8 << 20
 
 
 def test_links_to_a_file_share_its_journal(path, tmp_path):
     os.symlink(path, tmp_path / "link")
     assert journal_path(str(tmp_path / "link")) == journal_path(path)
+
+
+def test_files_with_a_journal_are_found_also_if_they_are_gone(path, tmp_path):
+    assert journals_in(str(tmp_path)) == []
+    for name in (".data.bin.nxj", ".gone.h5.nxj", ".other.nxj.refused-1", "no.nxj"):
+        (tmp_path / name).touch()
+    assert journals_in(str(tmp_path)) == [path, str(tmp_path / "gone.h5")]
+    os.unlink(tmp_path / ".data.bin.nxj")

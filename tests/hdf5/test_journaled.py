@@ -1,22 +1,28 @@
 """Commits and the readers of a file: what shows, when, and in which order it is made to last."""
 
+import contextlib
 import os
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 from tests.support_clock import FakeClock
-from tests.support_hdf5 import read_elsewhere, root, stream
+from tests.support_hdf5 import read_elsewhere, root, run_python, seen, stream
 
+from nexus_writer_service.errors import FileError
 from nexus_writer_service.hdf5.commit import CommittedFile
 from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.hdf5.journal import Journal, journal_path
 from nexus_writer_service.hdf5.journaled import JournaledFile
 from nexus_writer_service.hdf5.options import READER_PATIENCE, FileOptions
+from nexus_writer_service.hdf5.recovery import recover
 from nexus_writer_service.model.tree import Dataset
 
 pytestmark = pytest.mark.nonconforming("trees that try the file, not NeXus")
@@ -39,15 +45,15 @@ class DiskWithDiary(Disk):
 class Written:
     """A file of 100 bytes, open; HDF5 is not needed to see what shows."""
 
-    def __init__(self, path, durability="process") -> None:
+    def __init__(self, path, disk: Disk | None = None, **options: Any) -> None:
         path.write_bytes(b"o" * 100)
         self.path = path
         self.clock = FakeClock()
-        self.disk = DiskWithDiary()
+        self.disk = disk or Disk()
         self.file = JournaledFile(
             os.open(path, os.O_RDWR),
             Journal.acquire(str(path), self.disk),
-            options=FileOptions(durability=durability),
+            options=FileOptions(**options),
             disk=self.disk,
             clock=self.clock.monotonic,
         )
@@ -114,13 +120,14 @@ def test_bytes_beyond_a_shorter_end_stay_while_readers_see_the_longer_file(writt
 
 
 def test_the_journal_is_synchronized_between_what_it_guards(tmp_path):
-    written = Written(tmp_path / "data.bin", "power")
+    disk = DiskWithDiary()
+    written = Written(tmp_path / "data.bin", disk, durability="power")
     for _ in range(2):
         written.put(50, b"n" * 100)
         written.file.commit()
     written.file.close()
     once = ["sync file", "journal", "sync journal", "apply"]
-    assert written.disk.diary == ["data", *once, *once, "sync file"]
+    assert disk.diary == ["data", *once, *once, "sync file"]
 
 
 def test_a_leased_file_that_is_opened_twice_kills_nobody(tmp_path):
@@ -162,6 +169,173 @@ def test_what_is_left_beyond_the_end_is_given_back(tmp_path):
         file.write(bytes(100_000))
     CommittedFile.open(path).close()
     assert os.path.getsize(path) == size
+
+
+# ------------------------------------------------------------------------- options
+
+
+def test_readers_are_waited_for_as_long_as_is_asked(tmp_path):
+    written = Written(tmp_path / "data.bin", reader_patience=60.0)
+    with written.path.open("rb", buffering=0) as reader:
+        written.put(0, b"n")
+        written.file.commit()
+        written.clock.advance(59.0)
+        written.file.poll()
+        assert (written.file.pending, reader.read(1)) == (True, b"o")
+        written.clock.advance(1.0)
+        written.file.poll()
+        assert not written.file.pending
+    written.file.close()
+
+
+def test_readers_are_not_waited_for_without_patience(tmp_path):
+    written = Written(tmp_path / "data.bin", reader_patience=0.0)
+    with written.path.open("rb", buffering=0) as reader:
+        written.put(0, b"n")
+        written.file.commit()
+        assert reader.read(1) == b"n"
+    written.file.close()
+
+
+def test_without_leases_a_commit_shows_at_once(tmp_path):
+    written = Written(tmp_path / "data.bin", leases=False)
+    with written.path.open("rb", buffering=0) as reader:
+        written.put(0, b"n")
+        written.file.commit()
+        assert reader.read(1) == b"n"
+    written.file.close()
+
+
+def test_without_locks_nothing_is_locked(tmp_path):
+    path = str(tmp_path / "file.h5")
+    one = NexusFile.open(path, options=FileOptions(locks=False, protect=False))
+    read_elsewhere(path)
+    other = NexusFile.open(str(tmp_path / "other.h5"))
+    other.close()
+    assert not locks_on(path)
+    assert not locks_on(journal_path(path))
+    one.close()
+
+
+def locks_on(path):
+    inode = os.stat(path).st_ino
+    with open("/proc/locks", encoding="ascii") as locks:
+        return [line for line in locks if f":{inode} " in line and "FLOCK" in line]
+
+
+_TRUNCATE = """
+import os, sys, h5py
+if os.geteuid() == 0:
+    os.seteuid(65534)
+try:
+    h5py.File(sys.argv[1], "w", locking=False)
+except PermissionError:
+    print("refused")
+"""
+
+
+@pytest.mark.parametrize("protect", [True, False])
+def test_a_file_is_protected_while_it_is_open(tmp_path, protect):
+    path = str(tmp_path / "file.h5")
+    file = NexusFile.open(path, options=FileOptions(protect=protect))
+    assert bool(mode_of(path) & 0o222) != protect
+    file.merge(root(x=Dataset(1)))
+    file.commit()
+    assert read_elsewhere(path, "/x") == [1]
+    file.close()
+    assert mode_of(path) & 0o200
+
+
+def mode_of(path):
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+def test_a_protected_file_cannot_be_truncated_by_its_owner():
+    with tempfile.TemporaryDirectory() as folder:  # tmp_path is below a folder for one user
+        path = f"{folder}/file.h5"
+        NexusFile.open(path).close()
+        os.chmod(folder, 0o755)  # noqa: S103 - so that the other user gets as far as the file
+        file = NexusFile.open(path)
+        if os.geteuid() == 0:
+            os.chown(path, 65534, -1)
+        assert run_python(_TRUNCATE, path).stdout == "refused\n"
+        file.close()
+
+
+# ------------------------------------------------------------- somebody else's writes
+
+
+_STRANGER = "import sys, h5py; h5py.File(sys.argv[1], 'a', locking=False)['y'] = [1.0] * 1000"
+
+
+@pytest.mark.parametrize("pending", [False, True])
+def test_the_writes_of_another_program_are_noticed_before_the_next(tmp_path, pending):
+    path = str(tmp_path / "file.h5")
+    file = NexusFile.open(path, options=FileOptions(protect=False, reader_patience=0.0))
+    file.merge(root(d=stream()))
+    file.append("/d", 0, [np.arange(10.0)])
+    file.commit()
+    disturb = "another program wrote into the file"
+    with open(path, "rb") if pending else contextlib.nullcontext():
+        run_python(_STRANGER, path)
+        with open(path, "rb") as other:
+            before = other.read()
+        file.append("/d", 10, [np.arange(10.0)])
+        for _ in range(2):
+            with pytest.raises(FileError, match=disturb):
+                file.commit()
+        with pytest.raises(FileError, match=disturb):
+            file.close()
+    with open(path, "rb") as other:
+        after = other.read()
+    assert len(after) >= len(before)
+    assert after[:512] == before[:512]
+    assert not recover(path).replayed
+
+
+def test_a_commit_that_waits_is_kept_when_another_program_writes(tmp_path):
+    path = str(tmp_path / "file.h5")
+    file = NexusFile.open(path, options=FileOptions(protect=False))
+    file.merge(root(d=stream()))
+    file.commit()
+    with open(path, "rb"):
+        file.append("/d", 0, [np.arange(10.0)])
+        file.commit()
+        assert file.pending
+        run_python(_STRANGER, path)
+    for attempt in (file.poll, file.poll, file.close):
+        with pytest.raises(FileError, match="another program wrote into the file"):
+            attempt()
+    assert seen(path, "d") == [[]]
+    aside = recover(path).set_aside
+    assert aside is not None
+    assert os.path.getsize(aside) > 512
+
+
+def test_memory_held_is_told_while_a_reader_is_inside(tmp_path):
+    written = Written(tmp_path / "data.bin")
+    assert written.file.held_bytes == 0
+    with written.path.open("rb"):
+        written.put(0, b"n" * 50)
+        assert written.file.held_bytes == 50
+        written.file.commit()
+        assert written.file.held_bytes >= 50
+    written.file.poll()
+    assert written.file.held_bytes == 0
+    written.file.close()
+
+
+def test_a_journal_that_is_full_does_not_wait_for_readers(tmp_path, monkeypatch):
+    monkeypatch.setattr("nexus_writer_service.hdf5.journaled.MOST", 1000)
+    written = Written(tmp_path / "data.bin")
+    with written.path.open("rb", buffering=0):
+        commits = 0
+        while not commits or written.file.pending:
+            written.put(0, b"n" * 50)
+            written.file.commit()
+            commits += 1
+    assert 2 < commits < 20
+    written.file.close()
 
 
 _READ_ALL_THE_TIME = """

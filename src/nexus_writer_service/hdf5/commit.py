@@ -11,22 +11,21 @@ External links and virtual sources must never be followed through the file that 
 would take every other file for this one.
 """
 
-import fcntl
 import logging
 import os
+from dataclasses import replace
 from typing import Any, Final, Self
 
 import h5py
 from h5py import h5f, h5g
 from h5py._objects import phil
 
-from nexus_writer_service.errors import DiskSpaceError, FileError, FileLockedError
+from nexus_writer_service.errors import DiskSpaceError, FileError
 from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.failures import FAILURES, file_error
-from nexus_writer_service.hdf5.journal import NO_LOCKS, holder
 from nexus_writer_service.hdf5.journaled import JournaledFile
 from nexus_writer_service.hdf5.options import FileOptions
-from nexus_writer_service.hdf5.recovery import recovered
+from nexus_writer_service.hdf5.recovery import open_to_write, recovered
 
 _log = logging.getLogger(__name__)
 
@@ -94,8 +93,13 @@ class CommittedFile:
 
     @property
     def stranded_bytes(self) -> int:
-        """Memory held by bytes for which the disk had no room."""
+        """Memory held by new bytes for which the disk had no room."""
         return self._journaled.stranded_bytes
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory held by all that HDF5 wrote and that is not in the file."""
+        return self._journaled.held_bytes
 
     def commit(self) -> None:
         """Bring everything written so far into the file.
@@ -103,7 +107,8 @@ class CommittedFile:
         Raises:
             DiskSpaceError: no room. The file stays as it was at the last commit; what could not be
                 written stays in memory, and the next commit tries again.
-            FileError: another failure of the disk, with the same consequence.
+            FileError: another failure of the disk, with the same consequence; or another program
+                wrote into the file, which ends its commits for good.
         """
         try:
             with phil:  # nothing may get into HDF5 in between
@@ -123,7 +128,8 @@ class CommittedFile:
         """Let commits show that wait for readers to leave the file.
 
         Raises:
-            FileError: the disk does not take them. They are safe, and wait on.
+            FileError: the disk does not take them, or another program wrote into the file. They
+                stay in the journal.
         """
         try:
             self._journaled.poll()
@@ -136,34 +142,37 @@ class CommittedFile:
             self.shown = self.commits
 
     def close(self) -> None:
-        """Commit and close.
+        """Commit and close; while a reader stays inside it takes up to ``reader_patience``.
 
         Raises:
             DiskSpaceError: no room. The file is as it was at the last commit, the rest is lost.
-            FileError: another failure of the disk, with the same consequence.
+            FileError: another failure, with the same consequence.
         """
         failure: BaseException | None = None
         try:
             with phil:
                 self._file.close()
                 self._journaled.commit()
-        except FAILURES as error:
+        except (*FAILURES, FileError) as error:
             failure = error
         try:
             self._journaled.close()
-        except OSError as error:
+        except (OSError, FileError) as error:
             failure = failure or error
+        if isinstance(failure, FileError):
+            raise failure
         if failure is not None:
             raise file_error(failure, self.path, "commit") from failure
 
 
 def _journaled(path: str, options: FileOptions, disk: Disk) -> JournaledFile:
     """Open a file, lock it, and bring it to the last commit of an earlier writer."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    locks = options.locks
+    descriptor, given_back = open_to_write(path, os.O_RDWR | os.O_CREAT, disk, locks=locks)
     try:
-        _lock_shared(descriptor, path)
-        journal, done = recovered(path, descriptor, disk)
-        if done:
+        journal, done = recovered(path, descriptor, disk, locks=locks)
+        if done or given_back:
+            done = replace(done, protected=done.protected or given_back)
             _log.warning("%s: its last writer died; %s", path, done)
         try:
             return JournaledFile(descriptor, journal, options=options, disk=disk)
@@ -186,24 +195,10 @@ def _hdf5(journaled: JournaledFile) -> h5py.File:
             # Also when nothing is new: a writer that died may have left bytes beyond the end.
             h5f.flush(file.id, h5f.SCOPE_LOCAL)
             journaled.commit()
-    except FAILURES:
+            journaled.protect()
+    except (*FAILURES, FileError):
         if file is not None:
             file.close()
         journaled.abandon()
         raise
     return file
-
-
-def _lock_shared(descriptor: int, path: str) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        pid = holder(descriptor)
-        who = f"process {pid}" if pid else "another process"
-        raise FileLockedError(
-            f"cannot open {path}: {who} has it open for writing; "
-            "close it there, or save to another file"
-        ) from error
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise

@@ -6,8 +6,9 @@ from typing import Literal
 
 Bytes = bytes | memoryview
 
-Step = Literal["data", "journal", "apply", "clear"]
-"""What is written: new bytes at the end of the file, a record, its bytes in place, its end."""
+Step = Literal["data", "journal", "apply", "clear", "preamble"]
+"""What is written: new bytes at the end of the file, a record, its bytes in place, its end, what a
+journal says of its file."""
 
 
 class Disk:
@@ -37,6 +38,14 @@ class Disk:
     def truncate(self, descriptor: int, size: int) -> None:
         """Give the file a size."""
         os.ftruncate(descriptor, size)
+
+    def reserve(self, descriptor: int, size: int) -> None:
+        """Let the file have its first ``size`` bytes on the disk."""
+        os.posix_fallocate(descriptor, 0, size)
+
+    def chmod(self, descriptor: int, mode: int) -> None:
+        """Give the file permission bits."""
+        os.fchmod(descriptor, mode)
 
     def sync(self, descriptor: int) -> None:
         """Wait until what was written outlasts a loss of power."""

@@ -206,6 +206,15 @@ class NexusFile:
         return self._growing.nbytes + self._file.stranded_bytes
 
     @property
+    def held_bytes(self) -> int:
+        """Memory held by all that is not in the file yet.
+
+        Points and pixels, what HDF5 wrote since the last commit, and commits that wait for readers
+        or the disk.
+        """
+        return self._growing.nbytes + self._file.held_bytes
+
+    @property
     def dirty(self) -> bool:
         """Whether there is something for a commit to do."""
         return self._changed or self._growing.waiting

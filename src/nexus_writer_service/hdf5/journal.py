@@ -1,8 +1,9 @@
 """The journal beside a file: changes that are committed and may not be in the file yet.
 
-A record holds all bytes that one commit changes below the end that the file had before. It counts
-once it is complete, which its checksum tells. Records follow each other with consecutive numbers;
-what lies behind the last of them is left from earlier and means nothing.
+It begins with a preamble, which says what a recovery must give back, and goes on with records
+(``record.py``) that follow each other with consecutive numbers; what lies behind the last of them
+is left from earlier and means nothing. Its first megabytes are reserved, so that small commits do
+not fail on a full disk.
 
 The journal's lock is the claim of the one writer; the kernel lets go of it when the process dies.
 """
@@ -14,40 +15,31 @@ import os
 import re
 import struct
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice, pairwise
+from dataclasses import replace
+from itertools import count, islice
 from pathlib import Path
 from typing import Final, Self
 from zlib import crc32
 
 from nexus_writer_service.errors import FileLockedError
 from nexus_writer_service.hdf5.disk import Disk
+from nexus_writer_service.hdf5.record import MAGIC, Record, decode, encode
 
 NO_LOCKS: Final = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 """File systems without locks: go on without."""
 
-_MAGIC: Final = b"NXJRNL02"
-_HEADER: Final = struct.Struct("<8sIQQQQQQ")
-"""Magic, checksum of all the rest, number, inode, end before, end after, extents, their bytes."""
-_EXTENT: Final = struct.Struct("<QQ")
+_PREAMBLE: Final = struct.Struct("<8sII")
+"""Magic, checksum of the rest, permission bits of the file before it was protected."""
+_PREAMBLE_MAGIC: Final = b"NXJPRE01"
+_START: Final = 512
+"""Where the first record is: in another sector than the preamble."""
+_RESERVE: Final = 4 << 20
+"""Bytes reserved on the disk: the changes of a commit of a thousand datasets are about half."""
+MOST: Final = 64 << 20
+"""Bytes above which readers cannot keep commits in the journal, and to which it shrinks."""
 _MOST_PIECES: Final = 1000
-_NO_RECORD: Final = bytes(len(_MAGIC))
-
-
-@dataclass(frozen=True)
-class Record:
-    """One commit: what it changes below the end of the file, and where the file ends then."""
-
-    number: int
-    inode: int
-    """Of the file that it belongs to."""
-    before: int
-    """Where the file ended; bytes beyond are in the file already."""
-    after: int
-    """Where the file ends."""
-    extents: tuple[tuple[int, bytes], ...]
-    """Addresses and bytes, sorted and without overlaps."""
+"""Pieces that the system takes in one call: IOV_MAX is 1024 on Linux."""
+_NO_RECORD: Final = bytes(len(MAGIC))
 
 
 def journal_path(path: str) -> str:
@@ -56,70 +48,16 @@ def journal_path(path: str) -> str:
     return os.path.join(folder, f".{name}.nxj")
 
 
-def encode(record: Record) -> list[bytes]:
-    """The bytes of a record, in pieces: header, table of extents, then their bytes."""
-    pieces = [data for _, data in record.extents]
-    table = b"".join(_EXTENT.pack(address, len(data)) for address, data in record.extents)
-    length = sum(map(len, pieces))
-    head = _head(record, 0, len(pieces), length)
-    checksum = crc32(table, crc32(head))
-    for piece in pieces:
-        checksum = crc32(piece, checksum)
-    return [_head(record, checksum, len(pieces), length), table, *pieces]
+def journals_in(folder: str) -> list[str]:
+    """Paths of the files in a folder, sorted, that have a journal.
 
+    A writer is writing them, or died; or they are gone and left it behind.
 
-def _head(record: Record, checksum: int, count: int, length: int) -> bytes:
-    return _HEADER.pack(
-        _MAGIC,
-        checksum,
-        record.number,
-        record.inode,
-        record.before,
-        record.after,
-        count,
-        length,
-    )
-
-
-def decode(data: bytes) -> Iterator[Record]:
-    """The complete records at the beginning of a journal."""
-    rest = memoryview(data)
-    number: int | None = None
-    while found := _first_record(rest):
-        record, size = found
-        if number is not None and record.number != number + 1:
-            return
-        yield record
-        number = record.number
-        rest = rest[size:]
-
-
-def _first_record(data: memoryview) -> tuple[Record, int] | None:
-    """A record and its length in bytes; None where there is none, or not all of it."""
-    if len(data) < _HEADER.size or bytes(data[: len(_MAGIC)]) != _MAGIC:
-        return None
-    _, checksum, number, inode, before, after, count, length = _HEADER.unpack_from(data)
-    table = _HEADER.size + count * _EXTENT.size
-    size = table + length
-    if size > len(data):
-        return None
-    head = _head(Record(number, inode, before, after, ()), 0, count, length)
-    if crc32(data[_HEADER.size : size], crc32(head)) != checksum:
-        return None
-    extents = []
-    start = table
-    for address, nbytes in _EXTENT.iter_unpack(data[_HEADER.size : table]):
-        extents.append((address, bytes(data[start : start + nbytes])))
-        start += nbytes
-    record = Record(number, inode, before, after, tuple(extents))
-    return (record, size) if start == size and _makes_sense(record) else None
-
-
-def _makes_sense(record: Record) -> bool:
-    ends = [(address, address + len(data)) for address, data in record.extents]
-    return all(one[1] <= other[0] for one, other in pairwise(ends)) and (
-        not ends or ends[-1][1] <= max(record.before, record.after)
-    )
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    names = (re.fullmatch(r"\.(.+)\.nxj", name) for name in os.listdir(folder))
+    return sorted(os.path.join(folder, match[1]) for match in names if match)
 
 
 class Journal:
@@ -133,12 +71,19 @@ class Journal:
         self.descriptor = descriptor
         self.nbytes = 0
         """Length of the records that count."""
+        self._size = 0
+        """Up to where it was written."""
         self._disk = disk
         self._number = time.time_ns()  # beyond all numbers that earlier writers left behind
 
     @classmethod
-    def acquire(cls, path: str, disk: Disk) -> Self:
+    def acquire(cls, path: str, disk: Disk, *, locks: bool = True) -> Self:
         """The journal of the file at ``path``, made when missing; with whatever is in it.
+
+        Args:
+            path: of the file.
+            disk: how files are changed.
+            locks: whether to lock it; without, nothing keeps a second writer out.
 
         Raises:
             FileLockedError: another process or this one is writing the file.
@@ -148,7 +93,8 @@ class Journal:
         while True:
             descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
-                _lock(descriptor, path)
+                if locks:
+                    _lock(descriptor, path)
                 # Who closes a file removes its journal: the lock may be on one that is gone.
                 with contextlib.suppress(FileNotFoundError):
                     if os.path.samestat(os.fstat(descriptor), os.stat(place)):
@@ -158,51 +104,102 @@ class Journal:
                 raise
             os.close(descriptor)
 
+    def reserve(self) -> None:
+        """Make room for small commits, if the disk has it."""
+        with contextlib.suppress(OSError):
+            self._disk.reserve(self.descriptor, _START + _RESERVE)
+
+    # -------------------------------------------------------------------------- preamble
+
+    @property
+    def mode(self) -> int | None:
+        """Permission bits that the file had before its writer protected it, if it did."""
+        data = os.pread(self.descriptor, _PREAMBLE.size, 0)
+        if len(data) < _PREAMBLE.size:
+            return None
+        magic, checksum, mode = _PREAMBLE.unpack(data)
+        whole = magic == _PREAMBLE_MAGIC and checksum == crc32(data[-4:])
+        return int(mode) if whole else None
+
+    def remember_mode(self, mode: int) -> None:
+        """Keep the permission bits of the file for a recovery."""
+        checksum = crc32(mode.to_bytes(4, "little"))
+        self._disk.write(
+            "preamble",
+            self.descriptor,
+            [_PREAMBLE.pack(_PREAMBLE_MAGIC, checksum, mode)],
+            0,
+        )
+
+    # --------------------------------------------------------------------------- records
+
     def records(self) -> list[Record]:
         """What an earlier writer left."""
         size = os.fstat(self.descriptor).st_size
-        return list(decode(_read(self.descriptor, size)))
+        return list(decode(_read(self.descriptor, _START, size)))
 
-    def append(self, record: Record) -> None:
-        """Write a record behind those that count; when that fails, it is as if never tried."""
-        address = self.nbytes
-        pieces = iter(encode(record))
+    def append(self, record: Record, *, sync: bool = False) -> None:
+        """Write a record behind those that count; when that fails, it is as if never tried.
+
+        Args:
+            record: its number is that of this journal, whatever it says.
+            sync: make it outlast a loss of power.
+        """
+        pieces = iter(encode(replace(record, number=self._number + 1)))
+        address = _START + self.nbytes
         try:
             while part := list(islice(pieces, _MOST_PIECES)):
                 self._disk.write("journal", self.descriptor, part, address)
                 address += sum(map(len, part))
+            if sync:
+                self._disk.sync(self.descriptor)
         except OSError:
-            with contextlib.suppress(OSError):  # an incomplete record does not count anyway
-                self._disk.truncate(self.descriptor, self.nbytes)
+            self._void(sync=sync)
             raise
-        self.nbytes = address
-        self._number = record.number
+        self.nbytes = address - _START
+        self._size = max(self._size, self.nbytes)
+        self._number += 1
 
-    @property
-    def next_number(self) -> int:
-        """Number for the next record."""
-        return self._number + 1
+    def _void(self, *, sync: bool) -> None:
+        """Let nothing count behind the records that do.
+
+        What failed may have been written all the same, and must not be believed once HDF5 has
+        gone on from there.
+        """
+        try:
+            self._disk.write("clear", self.descriptor, [_NO_RECORD], _START + self.nbytes)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._disk.truncate(self.descriptor, _START + self.nbytes)
+        if sync:
+            with contextlib.suppress(OSError):
+                self._disk.sync(self.descriptor)
 
     def rewind(self) -> None:
-        """No record counts any more; the next one takes the place of the first."""
+        """No record is needed any more; the next one takes the place of the first."""
         self.nbytes = 0
+        if self._size > MOST:
+            self._disk.truncate(self.descriptor, _START + _RESERVE)
+            self._size = 0
 
     def clear(self) -> None:
         """Make the records void, also for a recovery."""
-        self._disk.write("clear", self.descriptor, [_NO_RECORD], 0)
+        self._disk.write("clear", self.descriptor, [_NO_RECORD], _START)
         self.nbytes = 0
 
-    def trim(self, most: int) -> None:
-        """Give back the room of a journal that was longer than ``most`` once."""
-        if os.fstat(self.descriptor).st_size > most:
-            self._disk.truncate(self.descriptor, 0)
+    # ------------------------------------------------------------------------------- end
 
     def set_aside(self) -> str:
-        """Rename a journal that does not belong to the file; returns the new path."""
-        other = f"{self.path}.refused"
-        os.replace(self.path, other)
-        os.close(self.descriptor)
-        return other
+        """Give it a name that nothing has; returns the new path. Then ``leave`` it."""
+        for number in count(1):
+            other = f"{self.path}.refused-{number}"
+            try:
+                os.close(os.open(other, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+            except FileExistsError:
+                continue
+            os.replace(self.path, other)
+            return other
+        raise AssertionError("no number is free")
 
     def remove(self) -> None:
         """Remove it and let go of the lock."""
@@ -216,12 +213,11 @@ class Journal:
         os.close(self.descriptor)
 
 
-def _read(descriptor: int, size: int) -> bytes:
+def _read(descriptor: int, start: int, stop: int) -> bytes:
     parts = []
-    done = 0
-    while done < size and (part := os.pread(descriptor, size - done, done)):
+    while start < stop and (part := os.pread(descriptor, stop - start, start)):
         parts.append(part)
-        done += len(part)
+        start += len(part)
     return b"".join(parts)
 
 

@@ -17,14 +17,15 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from nexus_writer_service.errors import FileError
 from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.extents import Extents
-from nexus_writer_service.hdf5.journal import Journal, Record
+from nexus_writer_service.hdf5.journal import MOST, Journal
 from nexus_writer_service.hdf5.lease import Lease
 from nexus_writer_service.hdf5.options import FileOptions
+from nexus_writer_service.hdf5.protection import Protection
+from nexus_writer_service.hdf5.record import HEAD, Record, seals_of
 
-_MOST_JOURNAL: Final = 64 << 20
-"""Bytes in the journal above which readers cannot."""
 _RETRY: Final = 0.005
 
 
@@ -54,10 +55,9 @@ class JournaledFile:
         self._sync = self._options.durability == "power"
         self._disk = disk or Disk()
         self._clock = clock
-        self._lease = Lease(descriptor)
-        status = os.fstat(descriptor)
-        self._inode = status.st_ino
-        self._size = status.st_size
+        self._lease = Lease(descriptor, wanted=self._options.leases)
+        self._protection = Protection(descriptor, journal, self._disk)
+        self._size = os.fstat(descriptor).st_size
         """Of the file on the disk."""
         self._committed = self._size
         """Where the last commit ends."""
@@ -73,6 +73,10 @@ class JournaledFile:
         self._pending = Extents()
         """Committed, in the journal, not in the file."""
         self._pending_since: float | None = None
+        self._head = b""
+        """How the file begins on the disk, as we left it."""
+        self._look_at_head()
+        journal.reserve()
         if self._sync:
             self._disk.sync_folder(journal.path)
 
@@ -80,8 +84,10 @@ class JournaledFile:
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go to a place; returns its address."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._end}[whence]
-        self._position = base + offset
+        if whence == os.SEEK_SET:
+            self._position = offset
+        else:
+            self._position = offset + (self._end if whence == os.SEEK_END else self._position)
         return self._position
 
     def tell(self) -> int:
@@ -90,18 +96,22 @@ class JournaledFile:
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer of bytes; zero beyond the end."""
-        view = memoryview(buffer).cast("B")
-        done = 0
-        while done < len(view):
-            count = os.preadv(self._descriptor, [view[done:]], self._position + done)
-            if not count:
-                view[done:] = bytes(len(view) - done)
-                break
-            done += count
+        address = self._position
+        size = len(buffer)
+        self._position = address + size
+        done = os.preadv(self._descriptor, [buffer], address)
+        if done < size:
+            view = memoryview(buffer)
+            while done < size:
+                count = os.preadv(self._descriptor, [view[done:]], address + done)
+                if not count:
+                    view[done:] = bytes(size - done)
+                    break
+                done += count
         for extents in (self._pending, self._stranded, self._changed):
-            extents.patch(view, self._position)
-        self._position += len(view)
-        return len(view)
+            if extents:
+                extents.patch(memoryview(buffer), address)
+        return size
 
     def read(self, size: int = -1) -> bytes:
         """Bytes from here; to the end by default."""
@@ -111,20 +121,23 @@ class JournaledFile:
 
     def write(self, data: Any) -> int:
         """Take bytes."""
-        view = memoryview(data).cast("B")
         address = self._position
+        size = len(data)
+        self._position = stop = address + size
+        self._end = max(self._end, stop)
+        if stop <= self._guarded:  # nearly always
+            self._changed.put(address, bytes(data))
+            return size
         # A new file shows nothing before its first commit, so that a kill leaves it empty.
-        limit = self._guarded or address + len(view)
-        below = max(0, min(len(view), limit - address))
+        below = max(0, self._guarded - address) if self._guarded else size
+        view = memoryview(data)
         self._changed.put(address, bytes(view[:below]))
-        if below < len(view):
+        if below < size:
             self._write_new(address + below, view[below:])
-        self._position = address + len(view)
-        self._end = max(self._end, self._position)
-        return len(view)
+        return size
 
     def _write_new(self, address: int, view: memoryview) -> None:
-        if not len(self._stranded):
+        if not self._stranded:
             try:
                 self._disk.write("data", self._descriptor, [view], address)
             except OSError:
@@ -148,8 +161,19 @@ class JournaledFile:
 
     @property
     def stranded_bytes(self) -> int:
-        """Memory held by bytes that the disk did not take."""
+        """Memory held by new bytes that the disk did not take."""
         return self._stranded.nbytes
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory held by all that is not in the file.
+
+        New bytes that the disk did not take, changes that are not committed, and commits that
+        readers, or the disk, keep from showing.
+        """
+        # Pending bytes are parts of whole records.
+        pending = 0 if self._pending_since is None else self._journal.nbytes
+        return self._stranded.nbytes + self._changed.nbytes + pending
 
     def commit(self) -> None:
         """Make what HDF5 has just flushed the state that counts.
@@ -157,14 +181,16 @@ class JournaledFile:
         Raises:
             OSError: the disk does not take it. The last commit still counts, nothing is lost, and
                 the next commit tries again.
+            FileError: somebody else wrote the file.
         """
-        if len(self._changed) or self._end != self._committed:
+        if self._changed or self._end != self._committed:
+            self._check_head()
             self._make_room()
             if self._sync:
                 self._disk.sync(self._descriptor)
             if self._pending_since is None:
                 self._journal.rewind()  # all in it is in the file, and synchronized if need be
-            if len(self._changed):
+            if self._changed:
                 self._record()
             self._committed = self._end
             if self._pending_since is None:
@@ -175,8 +201,8 @@ class JournaledFile:
 
     def _make_room(self) -> None:
         """Bring the file to its length, with all bytes beyond the committed end."""
-        for address, pieces in self._stranded.runs():
-            self._disk.write("data", self._descriptor, pieces, address)
+        for address, data in self._stranded:
+            self._disk.write("data", self._descriptor, [data], address)
         self._stranded.clear()
         self._size = os.fstat(self._descriptor).st_size
         if self._committed:  # a file without a commit must stay empty until its first record
@@ -188,17 +214,14 @@ class JournaledFile:
             self._size = size
 
     def _record(self) -> None:
-        record = Record(
-            self._journal.next_number,
-            self._inode,
-            self._committed,
-            self._end,
-            tuple(self._changed),
-        )
-        self._journal.append(record)
-        if self._sync:
-            self._disk.sync(self._journal.descriptor)
-        self._pending.update(self._changed)
+        runs = self._changed.runs()
+        known: tuple[bytes, tuple[bytes, ...]] = (b"", ())
+        if self._pending_since is None:
+            known = self._head, seals_of(runs, self._descriptor)
+        record = Record(0, self._committed, self._end, tuple(runs), *known)
+        self._journal.append(record, sync=self._sync)
+        for address, data in runs:
+            self._pending.put(address, data)
         self._changed.clear()
         if self._pending_since is None:
             self._pending_since = self._clock()
@@ -213,51 +236,78 @@ class JournaledFile:
 
         Raises:
             OSError: the disk does not take them. They stay committed.
+            FileError: somebody else wrote the file. They stay in the journal.
         """
         if self._pending_since is None:
             return
         late = self._clock() - self._pending_since >= self._options.reader_patience
-        full = self._journal.nbytes > _MOST_JOURNAL
+        full = self._journal.nbytes > MOST
         with self._lease.taken() as readers_are_out:
             if readers_are_out or late or full:
                 self._apply()
 
     def _apply(self) -> None:
+        self._check_head()
         self._lengthen(self._committed)
-        for address, pieces in self._pending.runs():
-            self._disk.write("apply", self._descriptor, pieces, address)
-        if not self._sync:
-            self._journal.clear()
-            self._journal.trim(_MOST_JOURNAL)
-        # Else the record stays until the next commit has synchronized the file: to replay it
-        # again does no harm.
+        try:
+            for address, data in self._pending:
+                self._disk.write("apply", self._descriptor, [data], address)
+            if not self._sync:
+                self._journal.clear()
+            # Else the record stays until the next commit has synchronized the file: to replay it
+            # again does no harm.
+        except OSError:
+            self._look_at_head()
+            raise
         self._pending.clear()
         self._pending_since = None
-        if not len(self._changed):  # else what HDF5 wrote up to there would be in two places
+        if not self._changed:  # else what HDF5 wrote up to there would be in two places
             self._guarded = self._committed
+        self._look_at_head()
+
+    def _check_head(self) -> None:
+        if os.pread(self._descriptor, len(self._head), 0) != self._head:
+            raise FileError(
+                f"another program wrote into the file of {self._journal.path}, without regard to "
+                "locks: it may be damaged. Nothing more is committed to it; commits that it does "
+                "not show yet are kept in that journal. Stop that program and check the file"
+            )
+
+    def _look_at_head(self) -> None:
+        """Remember what we wrote, to notice if another does."""
+        self._head = os.pread(self._descriptor, min(HEAD, self._guarded), 0)
+
+    def protect(self) -> None:
+        """Take the permission to write off the file until it is closed, if that is wanted."""
+        if self._options.protect:
+            self._protection.take(sync=self._sync)
 
     def close(self) -> None:
         """Let all commits show, give back what was not committed, and remove the journal.
 
         Call after HDF5 has closed the file. Waits for readers to leave, for as long as they can
-        keep a commit from showing.
+        keep a commit from showing (``FileOptions.reader_patience``); loses no commit.
 
         Raises:
             OSError: the disk does not take the commits; they stay in the journal.
+            FileError: somebody else wrote the file; they stay in the journal.
         """
         try:
             self.poll()
             while self._pending_since is not None:
                 time.sleep(_RETRY)
                 self.poll()
+            self._check_head()
             if os.fstat(self._descriptor).st_size != self._committed:
                 self._disk.truncate(self._descriptor, self._committed)
             if self._sync:
                 self._disk.sync(self._descriptor)
-        except OSError:
+        except (OSError, FileError):
+            self._protection.give_back()
             self._journal.leave()
             raise
         else:
+            self._protection.give_back()
             self._journal.remove()
             if self._sync:
                 self._disk.sync_folder(self._journal.path)
@@ -265,7 +315,11 @@ class JournaledFile:
             os.close(self._descriptor)
 
     def abandon(self) -> None:
-        """Close without a change: HDF5 does not take the file, or the disk its first commit."""
+        """Close without a change: HDF5 does not take the file, or the disk its first commit.
+
+        A commit that the disk did not take stays in the journal.
+        """
+        self._protection.give_back()
         os.close(self._descriptor)
         with contextlib.suppress(OSError):
             if self.pending:  # half of it may be in the file

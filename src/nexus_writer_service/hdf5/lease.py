@@ -22,10 +22,14 @@ class Lease:
 
     Args:
         descriptor: of the file, its only one in this process.
+        wanted: whether to take it at all.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, *, wanted: bool = True) -> None:
         self._descriptor = descriptor
+        self._wanted = wanted
+        if not wanted:
+            return
         # The kernel falls back to SIGIO, which kills, whenever the signal is not set.
         if (
             threading.current_thread() is threading.main_thread()
@@ -39,8 +43,11 @@ class Lease:
 
         Yields:
             Whether none is in. True also where there are no leases: on network file systems, or
-            when the file belongs to somebody else.
+            when the file belongs to somebody else; and always if none is wanted.
         """
+        if not self._wanted:
+            yield True
+            return
         try:
             # Set anew each time: giving a lease back resets it. SIGURG does nothing by default.
             fcntl.fcntl(self._descriptor, _SET_SIGNAL, signal.SIGURG)

@@ -1,40 +1,80 @@
 """Bringing a file to its last commit after its writer died.
 
 Without it the file is in almost all cases the one of a somewhat earlier commit, and rarely one
-that was being changed. To be interrupted does no harm: recovery starts over.
+that was being changed. To be interrupted does no harm: recovery starts over. What a journal says is
+done only to the file that its writer left; a journal that does not fit is kept under another name.
 """
 
+import fcntl
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from nexus_writer_service.errors import FileError
+from nexus_writer_service.errors import FileError, FileLockedError
 from nexus_writer_service.hdf5.disk import Disk
-from nexus_writer_service.hdf5.extents import Extents
 from nexus_writer_service.hdf5.failures import FAILURES, file_error
-from nexus_writer_service.hdf5.journal import Journal, Record, journal_path
+from nexus_writer_service.hdf5.journal import NO_LOCKS, Journal, holder, journal_path
+from nexus_writer_service.hdf5.protection import give_back
+from nexus_writer_service.hdf5.record import Record, fit
 
 
-def recover(path: str, disk: Disk | None = None) -> str:
-    """Bring the file to the last commit of a writer that died.
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What was done for a file whose writer died; true if anything was."""
+
+    path: str
+    """Of the file."""
+    replayed: int = 0
+    """How many commits the journal still had to bring into it."""
+    set_aside: str | None = None
+    """Where a journal is now that does not fit the file."""
+    protected: bool = False
+    """Whether the file got back its permission to be written."""
+
+    def __bool__(self) -> bool:
+        return bool(self.replayed or self.set_aside or self.protected)
+
+    def __str__(self) -> str:
+        """One sentence for people."""
+        done = []
+        if self.replayed:
+            commits = "a commit" if self.replayed == 1 else f"{self.replayed} commits"
+            done.append(f"replayed {commits} from its journal")
+        if self.set_aside:
+            done.append(
+                "its journal does not fit it, which was changed or replaced since its writer died, "
+                f"and was not used: it is kept as {self.set_aside}"
+            )
+        if self.protected:
+            done.append("gave back the permission to write it")
+        return "; ".join(done) or "nothing to recover"
+
+
+def recover(path: str, disk: Disk | None = None, *, locks: bool = True) -> Recovery:
+    """Bring the file to the last commit of a writer that died; does nothing the second time.
+
+    A file that is gone is not made again; its journal is set aside.
 
     Args:
         path: of the file.
         disk: how files are changed; the system's by default.
-
-    Returns:
-        What was done, as a sentence without subject and full stop.
+        locks: whether to look if a writer is alive; off for file systems where locks fail or hang,
+            and then it is up to the caller that none is.
 
     Raises:
-        FileLockedError: a writer is writing it.
+        FileLockedError: a writer, or another program, is writing it.
         FileError: the file or its journal cannot be read or written.
     """
     disk = disk or Disk()
     try:
         if not os.path.exists(journal_path(path)):
-            return "nothing to recover"
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            return Recovery(path)
         try:
-            journal, done = recovered(path, descriptor, disk)
+            descriptor, given_back = open_to_write(path, os.O_RDWR, disk, locks=locks)
+        except FileNotFoundError:
+            return _orphaned(path, disk, locks=locks)
+        try:
+            journal, done = recovered(path, descriptor, disk, locks=locks)
             journal.remove()
         finally:
             os.close(descriptor)
@@ -42,40 +82,109 @@ def recover(path: str, disk: Disk | None = None) -> str:
         raise
     except FAILURES as error:
         raise file_error(error, path, "recover") from error
-    return done or "nothing to recover"
+    return replace(done, protected=done.protected or given_back)
 
 
-def recovered(path: str, descriptor: int, disk: Disk) -> tuple[Journal, str]:
+def _orphaned(path: str, disk: Disk, *, locks: bool) -> Recovery:
+    """Recover a file that is gone."""
+    journal = Journal.acquire(path, disk, locks=locks)
+    aside = None
+    try:
+        if not os.path.exists(path):  # else a writer has just made it, and closed it again
+            if journal.records():
+                aside = journal.set_aside()
+            else:
+                disk.unlink(journal.path)
+    finally:
+        journal.leave()
+    return Recovery(path, set_aside=aside)
+
+
+def open_to_write(path: str, flags: int, disk: Disk, *, locks: bool) -> tuple[int, bool]:
+    """Open a file, also one that a dead writer protected, with the shared lock on it.
+
+    Args:
+        path: of the file.
+        flags: of the system's ``open``.
+        disk: how files are changed.
+        locks: whether to look if a writer is alive.
+
+    Returns:
+        A descriptor, and whether the file was given back its permission to be written.
+
+    Raises:
+        FileLockedError: a writer, or another program, is writing it.
+        OSError: it cannot be opened.
+    """
+    try:
+        return _open(path, flags, locks=locks), False
+    except PermissionError:
+        if not os.path.exists(path) or not os.path.exists(journal_path(path)):
+            raise
+        journal = Journal.acquire(path, disk, locks=locks)
+        try:
+            if not give_back(journal, path):
+                raise
+        finally:
+            journal.leave()
+    return _open(path, flags, locks=locks), True
+
+
+def _open(path: str, flags: int, *, locks: bool) -> int:
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
+    try:
+        if locks:
+            _lock_shared(descriptor, path)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _lock_shared(descriptor: int, path: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        pid = holder(descriptor)
+        who = f"process {pid}" if pid else "another process"
+        raise FileLockedError(
+            f"cannot open {path}: {who} has it open for writing; "
+            "close it there, or save to another file"
+        ) from error
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+
+
+def recovered(
+    path: str, descriptor: int, disk: Disk, *, locks: bool = True
+) -> tuple[Journal, Recovery]:
     """Acquire the journal of an open file and do what it says.
 
     Returns:
-        The journal, in which nothing is left to do, and what was done, empty for nothing.
+        The journal, in which nothing is left to do, and what was done.
 
     Raises:
         FileLockedError: a writer is writing the file.
         OSError: file or journal cannot be read or written.
     """
-    journal = Journal.acquire(path, disk)
+    journal = Journal.acquire(path, disk, locks=locks)
     try:
         records = journal.records()
-        fits = not records or _belong(records, descriptor)
+        fits = not records or fit(records, descriptor)
         if records and fits:
             replay(records, descriptor, disk)
             journal.clear()
+        protected = give_back(journal, path)
+        aside = None if fits else journal.set_aside()
     except OSError:
         journal.leave()
         raise
-    if not fits:
-        aside = journal.set_aside()
-        done = f"refused a journal that belongs to another file, now {aside}"
-        return Journal.acquire(path, disk), done
-    return journal, f"replayed {len(records)} commits from the journal" if records else ""
-
-
-def _belong(records: Sequence[Record], descriptor: int) -> bool:
-    """Whether the file is the one of the records: it never ends before their beginning."""
-    file = os.fstat(descriptor)
-    return file.st_size >= records[0].before and {one.inode for one in records} == {file.st_ino}
+    if aside:
+        journal.leave()
+        done = Recovery(path, set_aside=aside, protected=protected)
+        return Journal.acquire(path, disk, locks=locks), done
+    return journal, Recovery(path, replayed=len(records), protected=protected)
 
 
 def replay(records: Sequence[Record], descriptor: int, disk: Disk) -> None:
@@ -83,9 +192,6 @@ def replay(records: Sequence[Record], descriptor: int, disk: Disk) -> None:
     for record in records:
         if os.fstat(descriptor).st_size < record.after:
             disk.truncate(descriptor, record.after)
-        extents = Extents()
-        for address, data in record.extents:
-            extents.put(address, data)
-        for address, pieces in extents.runs():
-            disk.write("apply", descriptor, pieces, address)
+        for address, data in record.runs:
+            disk.write("apply", descriptor, [data], address)
     disk.sync(descriptor)
