@@ -138,7 +138,6 @@ def test_a_journal_can_be_torn_and_its_bits_flipped(path):
     flip_bit(path, 0)
     flip_bit(path, 31)
     tear(path, 5)
-    assert journal_size(path) == 5
     assert held(journal_path(path)) == b"\1\0\0\x80\0"
 
 

@@ -31,7 +31,7 @@ NO_LOCKS: Final = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 _PREAMBLE: Final = struct.Struct("<8sII")
 """Magic, checksum of the rest, permission bits of the file before it was protected."""
 _PREAMBLE_MAGIC: Final = b"NXJPRE01"
-_START: Final = 512
+START: Final = 512
 """Where the first record is: in another sector than the preamble."""
 _RESERVE: Final = 4 << 20
 """Bytes reserved on the disk: the changes of a commit of a thousand datasets are about half."""
@@ -107,7 +107,7 @@ class Journal:
     def reserve(self) -> None:
         """Make room for small commits, if the disk has it."""
         with contextlib.suppress(OSError):
-            self._disk.reserve(self.descriptor, _START + _RESERVE)
+            self._disk.reserve(self.descriptor, START + _RESERVE)
 
     # -------------------------------------------------------------------------- preamble
 
@@ -136,7 +136,7 @@ class Journal:
     def records(self) -> list[Record]:
         """What an earlier writer left."""
         size = os.fstat(self.descriptor).st_size
-        return list(decode(_read(self.descriptor, _START, size)))
+        return list(decode(_read(self.descriptor, START, size)))
 
     def append(self, record: Record, *, sync: bool = False) -> None:
         """Write a record behind those that count; when that fails, it is as if never tried.
@@ -146,7 +146,7 @@ class Journal:
             sync: make it outlast a loss of power.
         """
         pieces = iter(encode(replace(record, number=self._number + 1)))
-        address = _START + self.nbytes
+        address = START + self.nbytes
         try:
             while part := list(islice(pieces, _MOST_PIECES)):
                 self._disk.write("journal", self.descriptor, part, address)
@@ -156,7 +156,7 @@ class Journal:
         except OSError:
             self._void(sync=sync)
             raise
-        self.nbytes = address - _START
+        self.nbytes = address - START
         self._size = max(self._size, self.nbytes)
         self._number += 1
 
@@ -167,10 +167,10 @@ class Journal:
         gone on from there.
         """
         try:
-            self._disk.write("clear", self.descriptor, [_NO_RECORD], _START + self.nbytes)
+            self._disk.write("clear", self.descriptor, [_NO_RECORD], START + self.nbytes)
         except OSError:
             with contextlib.suppress(OSError):
-                self._disk.truncate(self.descriptor, _START + self.nbytes)
+                self._disk.truncate(self.descriptor, START + self.nbytes)
         if sync:
             with contextlib.suppress(OSError):
                 self._disk.sync(self.descriptor)
@@ -179,12 +179,12 @@ class Journal:
         """No record is needed any more; the next one takes the place of the first."""
         self.nbytes = 0
         if self._size > MOST:
-            self._disk.truncate(self.descriptor, _START + _RESERVE)
+            self._disk.truncate(self.descriptor, START + _RESERVE)
             self._size = 0
 
     def clear(self) -> None:
         """Make the records void, also for a recovery."""
-        self._disk.write("clear", self.descriptor, [_NO_RECORD], _START)
+        self._disk.write("clear", self.descriptor, [_NO_RECORD], START)
         self.nbytes = 0
 
     # ------------------------------------------------------------------------------- end

@@ -2,13 +2,22 @@
 
 import os
 
-from nexus_writer_service.hdf5.journal import journal_path
+from nexus_writer_service.hdf5.journal import START, journal_path
+from nexus_writer_service.hdf5.record import decode, encode
 
 
 def journal_size(path: str) -> int:
-    """Bytes in the journal beside the file at ``path``, 0 when there is none."""
-    journal = journal_path(path)
-    return os.path.getsize(journal) if os.path.exists(journal) else 0
+    """Bytes of the journal beside the file at ``path`` up to the end of its records.
+
+    What is reserved beyond them is not counted; 0 when there is no journal.
+    """
+    try:
+        with open(journal_path(path), "rb") as journal:
+            journal.seek(START)
+            records = decode(journal.read())
+    except FileNotFoundError:
+        return 0
+    return START + sum(len(piece) for record in records for piece in encode(record))
 
 
 def tear(path: str, size: int) -> None:
