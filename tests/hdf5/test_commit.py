@@ -21,8 +21,10 @@ from nexus_writer_service.errors import (
     FileLockedError,
     FilePathError,
 )
+from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.failures import cause, file_error
 from nexus_writer_service.hdf5.file import NexusFile
+from nexus_writer_service.hdf5.options import FileOptions
 from nexus_writer_service.model.tree import Dataset, ExternalLink, Group, SoftLink
 
 pytestmark = pytest.mark.nonconforming("trees that try the file, not NeXus")
@@ -44,6 +46,20 @@ def test_a_missing_file_is_made_with_its_directories(tmp_path):
     path = str(tmp_path / "a" / "b" / "é.h5")
     NexusFile.open(path).close()
     assert read_elsewhere(path) == []
+
+
+def test_new_directories_outlast_a_loss_of_power(tmp_path):
+    synced = []
+
+    class Noting(Disk):
+        def sync_folder(self, path):
+            synced.append(os.path.dirname(path))
+            super().sync_folder(path)
+
+    path = str(tmp_path / "a" / "b" / "file.h5")
+    NexusFile.open(path, options=FileOptions(durability="power"), disk=Noting()).close()
+    assert synced[:2] == [str(tmp_path), str(tmp_path / "a")]
+    assert str(tmp_path / "a" / "b") in synced
 
 
 def test_a_new_file_can_be_read_at_once(file):

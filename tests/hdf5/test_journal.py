@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.extents import Extents
-from nexus_writer_service.hdf5.journal import Journal, journal_path, journals_in
+from nexus_writer_service.hdf5.journal import Journal, journal_path
 from nexus_writer_service.hdf5.record import Record, decode, encode
 
 
@@ -163,11 +163,3 @@ def test_a_journal_that_was_large_shrinks(journal):
 def test_links_to_a_file_share_its_journal(path, tmp_path):
     os.symlink(path, tmp_path / "link")
     assert journal_path(str(tmp_path / "link")) == journal_path(path)
-
-
-def test_files_with_a_journal_are_found_also_if_they_are_gone(path, tmp_path):
-    assert journals_in(str(tmp_path)) == []
-    for name in (".data.bin.nxj", ".gone.h5.nxj", ".other.nxj.refused-1", "no.nxj"):
-        (tmp_path / name).touch()
-    assert journals_in(str(tmp_path)) == [path, str(tmp_path / "gone.h5")]
-    os.unlink(tmp_path / ".data.bin.nxj")

@@ -1,6 +1,7 @@
 """Of all that want to write a file one does, and when it dies the next one."""
 
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,9 @@ import h5py
 import pytest
 from tests.support_hdf5 import read_elsewhere
 
+from nexus_writer_service.errors import FileLockedError
 from nexus_writer_service.hdf5.file import NexusFile
+from nexus_writer_service.hdf5.journal import journal_path
 from nexus_writer_service.model.tree import Dataset, Group
 
 pytestmark = pytest.mark.nonconforming("trees that try the file, not NeXus")
@@ -104,3 +107,23 @@ def test_of_eight_writers_one_writes_and_each_death_makes_way_for_the_next(tmp_p
         names = sorted(file)
     assert names == ["w", *(f"w{number}" for number in range(WRITERS))]
     assert read_elsewhere(path, *names) == [99, *range(WRITERS)]
+
+
+@pytest.mark.parametrize("how", ["hard link", "renamed"])
+def test_a_file_has_one_writer_whatever_its_name(tmp_path, how):
+    path, other = str(tmp_path / "file.h5"), str(tmp_path / "other.h5")
+    first = NexusFile.open(path)
+    first.merge(Group({"7.1": Group()}))
+    first.commit()
+    if how == "renamed":
+        os.rename(path, other)
+    else:
+        os.link(path, other)
+    with pytest.raises(FileLockedError, match="under another name"):
+        NexusFile.open(other)
+    assert not os.path.exists(journal_path(other))
+    first.merge(Group({"7.2": Group()}))
+    first.close()
+    second = NexusFile.open(other)
+    assert second.groups() == ("7.1", "7.2")
+    second.close()

@@ -3,9 +3,7 @@
 HDF5 writes into a ``JournaledFile``: a commit shows as a whole or not at all, whatever happens to
 the process meanwhile. What an earlier writer left in the journal is brought into the file first.
 
-Two locks are held. A shared one on the file, of the kind that HDF5 takes: readers with default
-locking open freely, and HDF5 itself refuses to open the file for writing in another process. And an
-exclusive one on the journal: the second writer of ours is refused.
+Locks keep other writers out and let readers in (``claim.py``).
 
 External links and virtual sources must never be followed through the file that is open here: HDF5
 would take every other file for this one.
@@ -64,8 +62,9 @@ class CommittedFile:
             FileError: it is not an HDF5 file, or damaged.
         """
         try:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            journaled = _journaled(path, options or FileOptions(), disk or Disk())
+            options, disk = options or FileOptions(), disk or Disk()
+            _make_folders(path, disk, sync=options.durability == "power")
+            journaled = _journaled(path, options, disk)
             return cls(path, _hdf5(journaled), journaled)
         except FileError:
             raise
@@ -163,6 +162,18 @@ class CommittedFile:
             raise failure
         if failure is not None:
             raise file_error(failure, self.path, "commit") from failure
+
+
+def _make_folders(path: str, disk: Disk, *, sync: bool) -> None:
+    """Make the folders above a file that are missing."""
+    missing = []
+    folder = os.path.dirname(path)
+    while not os.path.exists(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    for made in reversed(missing if sync else []):
+        disk.sync_folder(made)
 
 
 def _journaled(path: str, options: FileOptions, disk: Disk) -> JournaledFile:

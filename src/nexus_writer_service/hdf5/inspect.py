@@ -17,8 +17,9 @@ from typing import IO, Final
 
 from nexus_writer_service.errors import FileError
 from nexus_writer_service.hdf5 import inspector
+from nexus_writer_service.hdf5.claim import holder
 from nexus_writer_service.hdf5.inspector import Kind
-from nexus_writer_service.hdf5.journal import holder, journal_path
+from nexus_writer_service.hdf5.journal import journal_path
 from nexus_writer_service.layout.writer_note import WriterNote, read_writer_note
 
 _KILL_PATIENCE: Final = 5.0

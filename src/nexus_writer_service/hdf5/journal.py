@@ -9,24 +9,17 @@ The journal's lock is the claim of the one writer; the kernel lets go of it when
 """
 
 import contextlib
-import errno
-import fcntl
 import os
-import re
 import struct
 import time
 from dataclasses import replace
 from itertools import count, islice
-from pathlib import Path
 from typing import Final, Self
 from zlib import crc32
 
-from nexus_writer_service.errors import FileLockedError
+from nexus_writer_service.hdf5.claim import claim_journal
 from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.record import MAGIC, Record, decode, encode
-
-NO_LOCKS: Final = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
-"""File systems without locks: go on without."""
 
 _PREAMBLE: Final = struct.Struct("<8sII")
 """Magic, checksum of the rest, permission bits of the file before it was protected."""
@@ -46,18 +39,6 @@ def journal_path(path: str) -> str:
     """Where the journal of a file is; the same for all symbolic links to the file."""
     folder, name = os.path.split(os.path.realpath(path))
     return os.path.join(folder, f".{name}.nxj")
-
-
-def journals_in(folder: str) -> list[str]:
-    """Paths of the files in a folder, sorted, that have a journal.
-
-    A writer is writing them, or died; or they are gone and left it behind.
-
-    Raises:
-        OSError: the folder cannot be listed.
-    """
-    names = (re.fullmatch(r"\.(.+)\.nxj", name) for name in os.listdir(folder))
-    return sorted(os.path.join(folder, match[1]) for match in names if match)
 
 
 class Journal:
@@ -94,7 +75,7 @@ class Journal:
             descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
                 if locks:
-                    _lock(descriptor, path)
+                    claim_journal(descriptor, path)
                 # Who closes a file removes its journal: the lock may be on one that is gone.
                 with contextlib.suppress(FileNotFoundError):
                     if os.path.samestat(os.fstat(descriptor), os.stat(place)):
@@ -219,30 +200,3 @@ def _read(descriptor: int, start: int, stop: int) -> bytes:
         parts.append(part)
         start += len(part)
     return b"".join(parts)
-
-
-def _lock(descriptor: int, path: str) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        if holder(descriptor) == os.getpid():
-            raise FileLockedError(
-                f"cannot open {path}: this process has it open for writing; close it there"
-            ) from error
-        raise FileLockedError(
-            f"cannot open {path}: another NeXus writer is writing it; only one writer can serve a "
-            "session, so stop the other one"
-        ) from error
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
-
-
-def holder(descriptor: int) -> int | None:
-    """Process that holds an exclusive lock on an open file, as far as this host knows."""
-    inode = os.fstat(descriptor).st_ino
-    with contextlib.suppress(OSError):  # no /proc: only the pid is missing
-        locks = Path("/proc/locks").read_text(encoding="ascii")
-        if match := re.search(rf"FLOCK +ADVISORY +WRITE +(\d+) \w+:\w+:{inode} ", locks):
-            return int(match[1])
-    return None

@@ -5,17 +5,24 @@ that was being changed. To be interrupted does no harm: recovery starts over. Wh
 done only to the file that its writer left; a journal that does not fit is kept under another name.
 """
 
-import fcntl
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
-from nexus_writer_service.errors import FileError, FileLockedError
+from nexus_writer_service.errors import FileError
+from nexus_writer_service.hdf5.claim import claim_file, lock_shared
 from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.failures import FAILURES, file_error
-from nexus_writer_service.hdf5.journal import NO_LOCKS, Journal, holder, journal_path
+from nexus_writer_service.hdf5.journal import Journal, journal_path
+from nexus_writer_service.hdf5.lease import Lease
+from nexus_writer_service.hdf5.options import READER_PATIENCE
 from nexus_writer_service.hdf5.protection import give_back
 from nexus_writer_service.hdf5.record import Record, fit
+
+_RETRY: Final = 0.02
+"""Seconds between two looks whether readers have left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,26 +141,11 @@ def _open(path: str, flags: int, *, locks: bool) -> int:
     descriptor = os.open(path, flags | os.O_CLOEXEC, 0o666)
     try:
         if locks:
-            _lock_shared(descriptor, path)
+            lock_shared(descriptor, path)
     except OSError:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _lock_shared(descriptor: int, path: str) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        pid = holder(descriptor)
-        who = f"process {pid}" if pid else "another process"
-        raise FileLockedError(
-            f"cannot open {path}: {who} has it open for writing; "
-            "close it there, or save to another file"
-        ) from error
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
 
 
 def recovered(
@@ -168,12 +160,12 @@ def recovered(
         FileLockedError: a writer is writing the file.
         OSError: file or journal cannot be read or written.
     """
-    journal = Journal.acquire(path, disk, locks=locks)
+    journal = _claimed(path, descriptor, disk, locks=locks)
     try:
         records = journal.records()
         fits = not records or fit(records, descriptor)
         if records and fits:
-            replay(records, descriptor, disk)
+            _replay_without_readers(records, descriptor, disk)
             journal.clear()
         protected = give_back(journal, path)
         aside = None if fits else journal.set_aside()
@@ -185,6 +177,33 @@ def recovered(
         done = Recovery(path, set_aside=aside, protected=protected)
         return Journal.acquire(path, disk, locks=locks), done
     return journal, Recovery(path, replayed=len(records), protected=protected)
+
+
+def _claimed(path: str, descriptor: int, disk: Disk, *, locks: bool) -> Journal:
+    """The journal of an open file that nobody else writes, under whatever name."""
+    journal = Journal.acquire(path, disk, locks=locks)
+    try:
+        if locks:
+            claim_file(descriptor, path)
+    except OSError:
+        if journal.records():
+            journal.leave()
+        else:
+            journal.remove()
+        raise
+    return journal
+
+
+def _replay_without_readers(records: Sequence[Record], descriptor: int, disk: Disk) -> None:
+    """Replay once no reader is in the file, or none has left for a while."""
+    lease = Lease(descriptor)
+    deadline = time.monotonic() + READER_PATIENCE
+    while True:
+        with lease.taken() as readers_are_out:
+            if readers_are_out or time.monotonic() >= deadline:
+                replay(records, descriptor, disk)
+                return
+        time.sleep(_RETRY)
 
 
 def replay(records: Sequence[Record], descriptor: int, disk: Disk) -> None:
