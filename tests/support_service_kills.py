@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -56,6 +56,8 @@ def writer(url: str, folder: Path, *options: str) -> Iterator[subprocess.Popen[s
         f"--start_semaphore_file={semaphore}",
         "--required_disk_space=0",
         "--recommended_disk_space=0",
+        # The reader of these tests walks through a file of many scans, on a busy machine.
+        "--reader_patience=30",
         *options,
     ]
     with (folder / "writer.log").open("a") as log:
@@ -141,14 +143,16 @@ def kill_again_and_again(
     """
     chance = random.Random(seed)  # noqa: S311 - not for secrets
     replayed = 0
-    for _ in range(kills):
+    for number in range(kills):
         with writer(url, folder, *options) as process:
             campaign.pause(chance.uniform(0.0, 1.0))
             path = _file(campaign.records)
             seen = lengths(path)
-            campaign.pause(chance.uniform(0.0, 0.3))
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait(30)
+            # While a reader is inside, commits wait in the journal.
+            with h5py.File(path) if number % 2 and seen else nullcontext():
+                campaign.pause(chance.uniform(0.0, 0.3) + number % 2)
+                os.kill(process.pid, signal.SIGKILL)
+                process.wait(30)
         if path.exists():
             replayed += "replayed" in str(recover(str(path)))
         after = lengths(path)
@@ -188,6 +192,7 @@ def differences_to_undisturbed(
     other = folder / "undisturbed"
     other.mkdir()
     finish(url, records, other, *options)
-    found = differences(kept, path)
+    # The default entry is the one that ended last, which depends on the order of endings.
+    found = [one for one in differences(kept, path) if not one.startswith("/@default")]
     kept.unlink()
     return found
