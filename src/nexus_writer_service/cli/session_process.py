@@ -1,5 +1,6 @@
 """A session writer as a plain process: starts, waits for signals, ends in order and says how."""
 
+import atexit
 import logging
 import signal
 import sys
@@ -122,6 +123,8 @@ class SessionProcess:
         """
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
+            # All is done then: one that comes while Python ends would make the status a failure.
+            atexit.register(signal.signal, number, signal.SIG_IGN)
         self.start()
         while not self._signalled.wait(1.0):
             if self.session.state is SessionState.FAULT:
@@ -129,9 +132,6 @@ class SessionProcess:
         fault = self.session.reason if self.session.state is SessionState.FAULT else None
         for line in self.stop():
             _say(line)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            # All is done: one that comes while Python ends would make the status a failure.
-            signal.signal(number, signal.SIG_IGN)
         if fault is not None:
             sys.stderr.write(f"NexusSessionWriter: {fault}\n")
         return 0 if fault is None else 1
