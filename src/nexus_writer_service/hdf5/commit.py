@@ -27,6 +27,8 @@ from nexus_writer_service.hdf5.recovery import open_to_write, recovered
 
 _log = logging.getLogger(__name__)
 
+_METADATA: Final = 8 << 20
+"""Bytes of HDF5's metadata cache, which fills only as needed: enough for some thousand datasets."""
 _MARGIN: Final = 8 << 20
 """Bytes that a commit may need beside the points: indexes, headers, chunks that are not full."""
 
@@ -203,6 +205,7 @@ def _hdf5(journaled: JournaledFile) -> h5py.File:
     try:
         with phil:
             file = h5py.File(journaled, mode)
+            _keep_metadata(file)
             # Also when nothing is new: a writer that died may have left bytes beyond the end.
             h5f.flush(file.id, h5f.SCOPE_LOCAL)
             journaled.commit()
@@ -213,3 +216,12 @@ def _hdf5(journaled: JournaledFile) -> h5py.File:
         journaled.abandon()
         raise
     return file
+
+
+def _keep_metadata(file: h5py.File) -> None:
+    """Let HDF5 forget metadata later: to write and read them again between commits is dear here."""
+    config = file.id.get_mdc_config()
+    config.set_initial_size = True
+    config.initial_size = config.min_size = _METADATA
+    config.max_size = max(config.max_size, _METADATA)
+    file.id.set_mdc_config(config)

@@ -26,9 +26,11 @@ HEAD: Final = 512
 """Bytes at the beginning of a file by which it is known: the superblock and some more."""
 _SEAL: Final = 256
 """Bytes at the beginning of a run by which it is known, at most."""
-_HEADER: Final = struct.Struct("<8sIQQQQQQ")
+_HEADER: Final = struct.Struct("<8sIQQQQQII")
 """Magic, checksum of all the rest, number, end before, end after, runs, their bytes, bytes of the
-head."""
+head, seals."""
+_Rest = tuple[int, int, int, int]
+"""The last four of the header."""
 
 
 @dataclass(frozen=True)
@@ -67,18 +69,14 @@ def encode(record: Record) -> list[Bytes]:
         flat += (address, len(data))
     body = b"".join((struct.pack(f"<{len(flat)}Q", *flat), record.head, *record.seals))
     nbytes = sum(flat[1::2])
-    rest = (len(pieces), nbytes, len(record.head) + bool(record.seals) * _SEALED)
+    rest = (len(pieces), nbytes, len(record.head), len(record.seals))
     checksum = crc32(body, crc32(_header(record, 0, rest)))
     for piece in pieces:
         checksum = crc32(piece, checksum)
     return [_header(record, checksum, rest) + body, *pieces]
 
 
-_SEALED: Final = 1 << 32
-"""Added to the length of the head where seals follow it."""
-
-
-def _header(record: Record, checksum: int, rest: tuple[int, int, int]) -> bytes:
+def _header(record: Record, checksum: int, rest: _Rest) -> bytes:
     return _HEADER.pack(MAGIC, checksum, record.number, record.before, record.after, *rest)
 
 
@@ -99,16 +97,16 @@ def _first_record(data: memoryview) -> tuple[Record, int] | None:
     """A record and its length in bytes; None where there is none, or not all of it."""
     if len(data) < _HEADER.size or bytes(data[: len(MAGIC)]) != MAGIC:
         return None
-    _, checksum, number, before, after, count, length, mark = _HEADER.unpack_from(data)
-    is_sealed, head = divmod(mark, _SEALED)
+    _, checksum, number, before, after, *rest = _HEADER.unpack_from(data)
+    count, length, head, seals_count = rest
     table = _HEADER.size + 16 * count
     if table + head + length > len(data):
         return None
     places = list(struct.iter_unpack("<QQ", data[_HEADER.size : table]))
-    sizes = [min(nbytes, _SEAL) for _, nbytes in places] if is_sealed else []
+    sizes = [min(nbytes, _SEAL) for _, nbytes in places[:seals_count]]
     size = table + head + sum(sizes) + length
     record = Record(number, before, after, ())
-    checked = crc32(_header(record, 0, (count, length, mark)))
+    checked = crc32(_header(record, 0, (count, length, head, seals_count)))
     if size > len(data) or crc32(data[_HEADER.size : size], checked) != checksum:
         return None
     start = table + head
