@@ -1,5 +1,6 @@
 """One scan, fed with events: what goes wrong stays small, and the verdict tells it."""
 
+import logging
 from dataclasses import replace
 
 import h5py
@@ -291,3 +292,26 @@ def test_a_scan_that_is_not_for_this_writer_is_not_recorded(bench):
     assert bench.writer.over
     assert bench.status.over
     assert bench.recorded == []
+
+
+@pytest.mark.nonconforming("an entry of another program")
+@pytest.mark.parametrize("end_reason", [None, "SUCCESS"])
+def test_a_scan_of_before_that_another_program_saved_is_no_error(tmp_path, caplog, end_reason):
+    bench = Bench(tmp_path, end_reason=end_reason)
+    with h5py.File(bench.path, "w") as file:
+        file.create_group("7.1")
+    with caplog.at_level(logging.INFO):
+        bench.prepare()
+        bench.end()
+        bench.settle_until_over()
+    bench.disk.stop()
+    assert bench.status.over
+    assert "exists already" in bench.status.reason
+    errors = [one for one in caplog.records if one.levelno >= logging.WARNING]
+    # Settled: it is not looked at again. One that runs is a loss that somebody must hear of.
+    if end_reason:
+        assert bench.status.verdict.outcome is Outcome.INCOMPLETE
+        assert errors == []
+    else:
+        assert bench.status.verdict.outcome is Outcome.FAILED
+        assert errors != []

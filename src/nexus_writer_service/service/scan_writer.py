@@ -13,7 +13,7 @@ import logging
 from datetime import timedelta
 from enum import Enum, auto
 
-from nexus_writer_service.errors import FileError, LayoutError
+from nexus_writer_service.errors import EntryExistsError, FileError, LayoutError
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.layout.plan import ScanPlan, Trees
 from nexus_writer_service.layout.writer_note import WriterNote
@@ -65,6 +65,8 @@ class ScanWriter:
         self.scan = scan
         self._around = around
         self._wanted = wanted
+        self._found_over = scan.end_reason is not None
+        """It ended before this writer learned of it: another program may have saved it."""
         self._stage = _Stage.ANNOUNCED
         self._plan: ScanPlan | None = None
         self._scan_file: ScanFile | None = None
@@ -207,6 +209,10 @@ class ScanWriter:
         try:
             note = self._open(scan)
         except (FileError, LayoutError) as error:
+            if self._found_over and isinstance(error, EntryExistsError):
+                self._verdict = Verdict(Outcome.INCOMPLETE, (str(error),))
+                self._conclude(said_by="not saved here: ")
+                return
             self._failure = str(error)
             self._stage = _Stage.REFUSED
             _log.error("scan %s cannot be saved: %s", scan.name, error)
