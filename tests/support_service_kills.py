@@ -17,6 +17,7 @@ import h5py
 from tests.support_same_file import differences
 from tests.support_waiting import wait_for
 
+from nexus_writer_service.errors import FileError
 from nexus_writer_service.hdf5.recovery import recover
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.verdict import Outcome, Verdict
@@ -162,10 +163,11 @@ def kill_again_and_again(
 
 
 def history_of(folder: Path) -> dict[ScanKey, Verdict]:
-    """The verdicts in the history of a folder."""
-    if not (folder / "history.sqlite").exists():
+    """The verdicts in the history of a folder; none while it is being made."""
+    try:
+        return {one.key: one.verdict for one in History(folder / "history.sqlite").scans()}
+    except FileError:
         return {}
-    return {one.key: one.verdict for one in History(folder / "history.sqlite").scans()}
 
 
 def finish(url: str, records: Sequence[ScanRecord], folder: Path, *options: str) -> None:
