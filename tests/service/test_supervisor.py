@@ -18,6 +18,16 @@ from nexus_writer_service.service.supervisor import (
 )
 
 
+@pytest.fixture(autouse=True)
+def no_signal_is_ignored():
+    """As when started by hand: in the background a shell lets SIGINT and SIGHUP be ignored."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 class World:
     """A clock that only pauses and runs move, and what was recovered when."""
 
