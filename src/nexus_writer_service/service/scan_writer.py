@@ -33,8 +33,7 @@ _log = logging.getLogger(__name__)
 FILES_PATIENCE = 10.0
 """Seconds after the end of a scan for which detector files that are not there yet are awaited."""
 COMMIT_PATIENCE = 600.0
-"""Seconds for which a commit that fails at the end of a scan is tried again: somebody can come and
-make room."""
+"""Seconds for which a commit that fails at the end of a scan is tried again: time to make room."""
 _DISK_PERIOD = 3.0
 """Seconds between two looks at the free disk space."""
 
