@@ -5,12 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 from tests.support_conformance import check_files_of
 
 from nexus_writer_service.testing.redis_server import RedisServer, reset
 
 if TYPE_CHECKING:
     from nexus_writer_service.testing.simulation import SimulatedSession
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture(autouse=True)
