@@ -382,20 +382,6 @@ def test_a_file_is_open_only_once_in_a_process(file):
         NexusFile.open(file.path)
 
 
-def test_points_wait_in_memory_while_the_disk_is_nearly_full(file, monkeypatch):
-    file.merge(root(d=stream()))
-    file.append("/d", 0, [np.arange(3.0)])
-    with monkeypatch.context() as full:
-        full.setattr(os, "statvfs", lambda _: SimpleNamespace(f_frsize=4096, f_bavail=10))
-        for _ in range(3):
-            with pytest.raises(DiskSpaceError, match="0 MiB are free"):
-                file.commit()
-            assert file.dirty
-            assert file.buffered_bytes == 24
-    file.commit()
-    assert read_elsewhere(file.path, "/d") == [[0, 1, 2]]
-
-
 _FILL_THE_DISK_BETWEEN_COMMITS = """
 import resource, signal, sys
 import numpy as np

@@ -312,19 +312,6 @@ def test_a_commit_that_waits_is_kept_when_another_program_writes(tmp_path):
     assert os.path.getsize(aside) > 512
 
 
-def test_memory_held_is_told_while_a_reader_is_inside(tmp_path):
-    written = Written(tmp_path / "data.bin")
-    assert written.file.held_bytes == 0
-    with written.path.open("rb"):
-        written.put(0, b"n" * 50)
-        assert written.file.held_bytes == 50
-        written.file.commit()
-        assert written.file.held_bytes >= 50
-    written.file.poll()
-    assert written.file.held_bytes == 0
-    written.file.close()
-
-
 def test_a_journal_that_is_full_does_not_wait_for_readers(tmp_path, monkeypatch):
     monkeypatch.setattr("nexus_writer_service.hdf5.journaled.MOST", 1000)
     written = Written(tmp_path / "data.bin")

@@ -18,7 +18,7 @@ import h5py
 from h5py import h5f, h5g
 from h5py._objects import phil
 
-from nexus_writer_service.errors import DiskSpaceError, FileError
+from nexus_writer_service.errors import FileError
 from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.failures import FAILURES, file_error
 from nexus_writer_service.hdf5.journaled import JournaledFile
@@ -29,8 +29,6 @@ _log = logging.getLogger(__name__)
 
 _METADATA: Final = 8 << 20
 """Bytes of HDF5's metadata cache, which fills only as needed: enough for some thousand datasets."""
-_MARGIN: Final = 8 << 20
-"""Bytes that a commit may need beside the points: indexes, headers, chunks that are not full."""
 
 
 class CommittedFile:
@@ -73,34 +71,10 @@ class CommittedFile:
         except FAILURES as error:
             raise file_error(error, path, "open") from error
 
-    def check_room(self, nbytes: int) -> None:
-        """See whether the disk takes ``nbytes`` more, with a margin for what HDF5 adds.
-
-        Look before HDF5 does: it does not survive a disk that fills up.
-
-        Raises:
-            DiskSpaceError: it does not.
-        """
-        try:
-            disk = os.statvfs(os.path.dirname(self.path))
-        except OSError as error:
-            raise file_error(error, self.path, "commit") from error
-        free = disk.f_frsize * disk.f_bavail
-        if free < nbytes + _MARGIN:
-            raise DiskSpaceError(
-                f"cannot commit {self.path}: {free >> 20} MiB are free on its disk, "
-                f"{(nbytes + _MARGIN) >> 20} MiB are needed; free disk space"
-            )
-
     @property
     def stranded_bytes(self) -> int:
         """Memory held by new bytes for which the disk had no room."""
         return self._journaled.stranded_bytes
-
-    @property
-    def held_bytes(self) -> int:
-        """Memory held by all that HDF5 wrote and that is not in the file."""
-        return self._journaled.held_bytes
 
     def commit(self) -> None:
         """Bring everything written so far into the file.

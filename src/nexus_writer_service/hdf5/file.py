@@ -206,15 +206,6 @@ class NexusFile:
         return self._growing.nbytes + self._file.stranded_bytes
 
     @property
-    def held_bytes(self) -> int:
-        """Memory held by all that is not in the file yet.
-
-        Points and pixels, what HDF5 wrote since the last commit, and commits that wait for readers
-        or the disk.
-        """
-        return self._growing.nbytes + self._file.held_bytes
-
-    @property
     def dirty(self) -> bool:
         """Whether there is something for a commit to do."""
         return self._changed or self._growing.waiting
@@ -230,7 +221,6 @@ class NexusFile:
             DiskSpaceError: no room. What could not be written stays in memory for the next commit.
             FileError: another failure; what could be written is written, the rest stays in memory.
         """
-        self._file.check_room(self.buffered_bytes)
         failed = self._growing.write()
         self._changed = True  # and stays so if the next line fails
         self._file.commit()

@@ -164,17 +164,6 @@ class JournaledFile:
         """Memory held by new bytes that the disk did not take."""
         return self._stranded.nbytes
 
-    @property
-    def held_bytes(self) -> int:
-        """Memory held by all that is not in the file.
-
-        New bytes that the disk did not take, changes that are not committed, and commits that
-        readers, or the disk, keep from showing.
-        """
-        # Pending bytes are parts of whole records.
-        pending = 0 if self._pending_since is None else self._journal.nbytes
-        return self._stranded.nbytes + self._changed.nbytes + pending
-
     def commit(self) -> None:
         """Make what HDF5 has just flushed the state that counts.
 
