@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from types import SimpleNamespace
 
 import h5py
 import numpy as np
