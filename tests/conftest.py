@@ -9,8 +9,11 @@ from hypothesis import settings
 from tests.support_conformance import check_files_of
 
 from nexus_writer_service.testing.redis_server import RedisServer, reset
+from nexus_writer_service.testing.tango_database import TangoDatabase
 
 if TYPE_CHECKING:
+    import tango
+
     from nexus_writer_service.testing.simulation import SimulatedSession
 
 # How long an example takes says more about the machine than about the code.
@@ -55,3 +58,24 @@ def simulated_session(redis_url: str, tmp_path: Path) -> "Iterator[SimulatedSess
 
     with SimulatedSession(redis_url, data_root=tmp_path) as session:
         yield session
+
+
+@pytest.fixture(scope="session")
+def tango_server() -> Iterator[TangoDatabase]:
+    """A Tango database server, for the whole run of the tests."""
+    with TangoDatabase() as server:
+        yield server
+
+
+@pytest.fixture
+def tango_database(
+    tango_server: TangoDatabase, monkeypatch: pytest.MonkeyPatch
+) -> "tango.Database":
+    """A Tango database without devices of ours; TANGO_HOST leads to it."""
+    # Here, because most tests need no Tango.
+    from tests.support_tango import emptied_database  # noqa: PLC0415
+
+    monkeypatch.setenv("TANGO_HOST", tango_server.host)
+    for variable in ("BEAMLINE", "BEAMLINENAME", "BEACON_HOST"):
+        monkeypatch.delenv(variable, raising=False)
+    return emptied_database(tango_server.host)

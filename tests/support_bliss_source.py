@@ -9,8 +9,8 @@ import numpy as np
 import redis
 from tests.support_bliss_events import HeardScan
 
+from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.events import Ended
-from nexus_writer_service.sources.bliss.arrivals import Backlog
 from nexus_writer_service.testing.redis_server import RedisServer, initialise
 from nexus_writer_service.testing.simulation import (
     ScanRecord,

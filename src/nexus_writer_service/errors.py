@@ -13,6 +13,9 @@ WriterError
 │   ├── EntryExistsError        (FileExistsError)   the file already holds this entry
 │   └── DiskSpaceError          (OSError)           not enough room
 ├── DatasetError                (ValueError)        points do not fit their dataset
+├── UnknownScanError            (LookupError)       no scan of this name is known (any more)
+├── StateError                  (RuntimeError)      not possible in the present state
+├── SessionTakenError           (BlockingIOError)   another writer serves the session
 └── SettingsError               (ValueError)        an option or environment setting is unusable
 
 Each message says what happened, where, and what to do. The second base class is what a caller who
@@ -70,6 +73,26 @@ class DiskSpaceError(FileError, OSError):
 
 class DatasetError(WriterError, ValueError):
     """Points do not fit the dataset they are for."""
+
+
+class UnknownScanError(WriterError, LookupError):
+    """No scan of this name is known, or no longer."""
+
+
+class StateError(WriterError, RuntimeError):
+    """What was asked for is not possible in the present state."""
+
+
+class SessionTakenError(WriterError, BlockingIOError):
+    """Another writer serves the session; ``owner`` says which, for people."""
+
+    def __init__(self, session: str, owner: str) -> None:
+        super().__init__(
+            f"session {session} is served by another writer: {owner}. Only one may: stop that one, "
+            "then start this one again, or remove this one's registration"
+        )
+        self.session = session
+        self.owner = owner
 
 
 class SettingsError(WriterError, ValueError):

@@ -7,11 +7,11 @@ import pytest
 from tests.support_history import ended, left, over, recorded, running
 from typer.testing import CliRunner
 
-from nexus_writer_service.cli.history import default_history
 from nexus_writer_service.cli.main import app, main
 from nexus_writer_service.errors import SettingsError
 from nexus_writer_service.model.description import ChannelName
 from nexus_writer_service.model.verdict import ChannelTally, Gap, judge
+from nexus_writer_service.service.history_place import default_history
 
 
 @pytest.fixture

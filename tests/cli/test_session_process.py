@@ -6,11 +6,12 @@ from tests.support_description import line_scan
 from tests.support_history import over, recorded, running
 from tests.support_waiting import wait_for
 
-from nexus_writer_service.cli.session_process import ProcessOptions, SessionProcess, acceptor
+from nexus_writer_service.cli.session_process import ProcessOptions, SessionProcess
+from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.states import SessionState
 from nexus_writer_service.service.disk_space import DiskWatch
-from nexus_writer_service.sources.bliss.arrivals import Backlog
+from nexus_writer_service.service.session_service import acceptor
 
 
 @pytest.mark.parametrize(

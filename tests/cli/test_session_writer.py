@@ -17,7 +17,7 @@ def options_of(monkeypatch):
     made: list[ProcessOptions] = []
 
     class Process:
-        def __init__(self, options, _connect, disk) -> None:
+        def __init__(self, options, _connect, disk, _manager) -> None:
             made.append(options)
             disk.stop()
 

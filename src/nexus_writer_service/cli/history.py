@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nexus_writer_service.errors import FileError, SettingsError
+from nexus_writer_service.errors import FileError
 from nexus_writer_service.model.verdict import ChannelTally, Outcome
 from nexus_writer_service.service.history import History, PastScan
+from nexus_writer_service.service.history_place import default_history
 
 _COLUMNS = ("ended", "session", "scan", "verdict", "where")
 _STYLES = {
@@ -29,26 +30,6 @@ _NOT_ENDED = "not ended"
 """In place of a time: two words as well, so that programs find the other columns."""
 _MOST_SHOWN = 10
 """Gaps and detector files that are named of each channel."""
-
-
-def default_history(environment: Mapping[str, str]) -> Path:
-    """Where the history of this user is [XDG Base Directory Specification 0.8].
-
-    Args:
-        environment: its ``XDG_STATE_HOME`` counts when it is an absolute path.
-
-    Raises:
-        SettingsError: there is none, since this user has no home directory.
-    """
-    home = Path(environment.get("XDG_STATE_HOME", ""))
-    if not home.is_absolute():
-        try:
-            home = Path.home() / ".local" / "state"
-        except RuntimeError as error:
-            raise SettingsError(
-                f"no place for the history ({error}): name one with --history"
-            ) from error
-    return home / "nexus_writer_service" / "history.sqlite"
 
 
 def history(

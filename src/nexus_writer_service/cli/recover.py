@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from nexus_writer_service.cli.history import default_history
 from nexus_writer_service.errors import (
     FileAccessError,
     FileError,
@@ -26,6 +25,7 @@ from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Outcome, Verdict
 from nexus_writer_service.service.conclude import conclude, concluded
 from nexus_writer_service.service.history import History, PastScan
+from nexus_writer_service.service.history_place import default_history
 from nexus_writer_service.service.status import ScanStatus
 
 _GONE = "its writer was stopped, and Redis does not hold the scan any more: nobody can go on"

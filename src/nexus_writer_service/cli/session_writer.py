@@ -13,15 +13,17 @@ from typing import Annotated, Any
 
 import typer
 
-from nexus_writer_service.cli.history import default_history
 from nexus_writer_service.cli.logs import LogOptions, set_up
-from nexus_writer_service.cli.session_process import EVERY_WRITER, ProcessOptions, SessionProcess
+from nexus_writer_service.cli.session_process import ProcessOptions, SessionProcess
 from nexus_writer_service.errors import SettingsError
 from nexus_writer_service.hdf5.options import READER_PATIENCE, FileOptions
 from nexus_writer_service.layout.esrf import EsrfOptions
+from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.service.disk_space import MEGABYTE, DiskWatch, free_bytes
+from nexus_writer_service.service.history_place import default_history
 from nexus_writer_service.service.profiling import SETTINGS
-from nexus_writer_service.sources.bliss.arrivals import Backlog
+from nexus_writer_service.service.sd_notify import ServiceManager
+from nexus_writer_service.service.session_service import EVERY_WRITER
 from nexus_writer_service.sources.bliss.session import BlissSource
 from nexus_writer_service.sources.bliss.store import redis_url
 
@@ -222,7 +224,8 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
     def connect(backlog: Backlog) -> BlissSource:
         return BlissSource(redis_data_url or redis_url(os.environ), session, backlog=backlog)
 
-    raise typer.Exit(SessionProcess(options, connect, disk).run())
+    process = SessionProcess(options, connect, disk, ServiceManager.of(os.environ))
+    raise typer.Exit(process.run())
 
 
 def _default_history() -> Path | None:

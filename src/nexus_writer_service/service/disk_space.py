@@ -1,17 +1,15 @@
-"""How much room is left, asked in a thread of its own because a stalled disk may never answer."""
+"""How much room is left, and whether this user may write: asked without ever waiting long."""
 
 import logging
 import os
-import threading
 from collections.abc import Callable
 
 from nexus_writer_service.errors import DiskSpaceError
+from nexus_writer_service.service.lookout import Lookout
 
 _log = logging.getLogger(__name__)
 
 MEGABYTE = 1 << 20
-_PERIOD = 3.0
-"""Seconds between two looks at the same directory."""
 _PATIENCE = 0.1
 """Seconds that a scan waits for a first answer; none in time counts as "enough"."""
 
@@ -22,17 +20,39 @@ def free_bytes(directory: str) -> int:
     Raises:
         OSError: the file system does not tell.
     """
+    facts = os.statvfs(_existing(directory))
+    return facts.f_frsize * facts.f_bavail
+
+
+def writable(path: str) -> bool:
+    """Whether this user may write a file, or make it and the directories that it needs.
+
+    A file of ours that is only readable counts as writable: a writer takes the permission off its
+    files while it writes them.
+    """
+    directory = _existing(os.path.dirname(path))
+    if not os.access(directory, os.W_OK | os.X_OK):
+        return False
+    try:
+        return os.access(path, os.W_OK) or os.stat(path).st_uid == os.geteuid()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
+def _existing(directory: str) -> str:
+    """The directory or its nearest parent that exists."""
     while not os.path.exists(directory):
         parent = os.path.dirname(directory)
         if parent == directory:
             break
         directory = parent
-    facts = os.statvfs(directory)
-    return facts.f_frsize * facts.f_bavail
+    return directory
 
 
 class DiskWatch:
-    """Looks at the free space of directories while scans are written into them.
+    """Looks at the directories into which scans are written.
 
     Args:
         required: bytes below which no scan is accepted; 0 or less switches the check off.
@@ -49,27 +69,20 @@ class DiskWatch:
         self._required = required
         self._recommended = recommended
         self._ask = ask
-        self._free: dict[str, int | None] = {}
-        self._wake = threading.Condition()
-        self._stopped = False
-        self._thread: threading.Thread | None = None
+        self._free = Lookout(self._look, "disk-watch")
+        # In another thread: a file system may be slow to tell one and not the other.
+        self._rights = Lookout(writable, "rights-watch")
 
-    def check(self, path: str) -> str:
+    def check(self, path: str, patience: float = _PATIENCE) -> str:
         """A warning about the disk that holds ``path``, empty when there is room.
 
-        The answer is at most some seconds old; the first one is waited for a moment.
+        The answer is at most some seconds old; the first one is waited for ``patience`` seconds.
 
         Raises:
             DiskSpaceError: there is less room than required.
         """
         directory = os.path.dirname(path)
-        with self._wake:
-            if directory not in self._free:
-                self._free[directory] = None
-                self._start()
-                self._wake.notify_all()
-                self._wake.wait_for(lambda: self._free.get(directory) is not None, _PATIENCE)
-            free = self._free.get(directory)
+        free = self._free.answer(directory, patience)
         if free is None:
             return ""
         if self._required > 0 and free < self._required:
@@ -81,41 +94,18 @@ class DiskWatch:
             return f"Free disk space below {self._recommended // MEGABYTE} MB in {directory}"
         return ""
 
-    def forget(self, path: str) -> None:
-        """Look no longer at the directory of ``path``."""
-        with self._wake:
-            self._free.pop(os.path.dirname(path), None)
+    def writable(self, path: str, patience: float) -> bool:
+        """Whether this user may write the file ``path``, as ``check`` answers; True if unknown."""
+        return self._rights.answer(path, patience) is not False
 
     def stop(self) -> None:
-        """End the thread (at its next turn)."""
-        with self._wake:
-            self._stopped = True
-            self._wake.notify_all()
+        """End the threads (at their next turn)."""
+        self._free.stop()
+        self._rights.stop()
 
-    def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="disk-watch", daemon=True)
-            self._thread.start()
-
-    def _run(self) -> None:
-        while True:
-            with self._wake:
-                directories = [one for one, free in self._free.items() if free is None]
-                if not directories:
-                    self._wake.wait(_PERIOD)
-                    directories = list(self._free)
-                if self._stopped:
-                    return
-            for directory in directories:
-                self._look(directory)
-
-    def _look(self, directory: str) -> None:
+    def _look(self, directory: str) -> int:
         try:
-            free = self._ask(directory)
+            return self._ask(directory)
         except OSError as error:
             _log.warning("cannot tell the free disk space of %s: %s", directory, error)
-            free = max(self._required, self._recommended)
-        with self._wake:
-            if directory in self._free:
-                self._free[directory] = free
-            self._wake.notify_all()
+            return max(self._required, self._recommended)

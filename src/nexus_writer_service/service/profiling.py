@@ -33,17 +33,25 @@ class Profiler:
     """
 
     def __init__(self, setting: str = "OFF") -> None:
-        match = re.fullmatch(r"(CPU|WALL|MEM)(\d+)", setting)
-        if setting not in SETTINGS:
-            raise SettingsError(f"profiling {setting!r} is none of {', '.join(SETTINGS)}")
-        self._kind = match[1] if match else ""
-        self._lines = int(match[2]) if match else 0
         self._scan = ""
         self._profile: cProfile.Profile | None = None
+        self._wanted = self._read(setting)
+        self._kind, self._lines = self._wanted
+
+    def choose(self, setting: str) -> None:
+        """Profile the scans that begin from now on in this way; for any thread.
+
+        Raises:
+            SettingsError: no such setting.
+        """
+        self._wanted = self._read(setting)
 
     def start(self, scan: str) -> None:
         """Begin to profile, unless another scan is being profiled."""
-        if not self._kind or self._scan:
+        if self._scan:
+            return
+        self._kind, self._lines = self._wanted
+        if not self._kind:
             return
         self._scan = scan
         if self._kind == "MEM":
@@ -61,6 +69,13 @@ class Profiler:
         text = self._memory() if self._profile is None else self._times(self._profile)
         self._profile = None
         _log.info("%s profile of scan %s\n%s", self._kind, scan, text)
+
+    @staticmethod
+    def _read(setting: str) -> tuple[str, int]:
+        match = re.fullmatch(r"(CPU|WALL|MEM)(\d+)", setting)
+        if setting not in SETTINGS:
+            raise SettingsError(f"profiling {setting!r} is none of {', '.join(SETTINGS)}")
+        return (match[1], int(match[2])) if match else ("", 0)
 
     def _memory(self) -> str:
         found = tracemalloc.take_snapshot().statistics("lineno")

@@ -29,7 +29,14 @@ class ScanReport:
         now = around.clock.now()
         first = StateChange(ScanState.INIT, now, reason)
         self.status = ScanStatus(
-            scan.key, scan.name, scan.session, first.state, reason, now, states=(first,)
+            scan.key,
+            scan.name,
+            scan.session,
+            first.state,
+            reason,
+            now,
+            file=scan.path,
+            states=(first,),
         )
         self._record()
 

@@ -192,11 +192,15 @@ class ScanWriter:
         elif self._stage is _Stage.REFUSED:
             self._conclude()
 
+    def kill(self, reason: str) -> None:
+        """Abandon the scan: its entry is not ended, its file stays as of the last commit."""
+        self._failure = self._failure or reason
+        self._conclude()
+
     def fail(self, error: BaseException) -> None:
         """Take an error that nobody foresaw: this scan fails, all others go on."""
         _log.error("scan %s: unforeseen error", self.scan.name, exc_info=error)
-        self._failure = self._failure or f"unforeseen error, please report it: {error!r}"
-        self._conclude()
+        self.kill(f"unforeseen error, please report it: {error!r}")
 
     # --------------------------------------------------------------------------- beginning
 
@@ -391,6 +395,7 @@ class ScanWriter:
             "file": self._plan.file if self._plan else self.scan.path,
             "entries": self._plan.entries if self._plan else (),
             "fault": self._fault(),
+            "halted": self._uncommitted or self._disk_full,
             "fewest_points": min(written, default=0),
             "most_points": max(written, default=0),
             "nbytes": self._channels.nbytes if self._channels else 0,

@@ -77,8 +77,18 @@ class Scribe:
         """Bytes of points that were taken since a file was committed, by file."""
         self._holding = False
         self._stopping = False
+        self._over = False
+        """Nothing is taken any more."""
+        self._waiting_since: float | None = None
+        self._held_since: float | None = None
         self._dead: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="scribe")
+
+    @property
+    def lag(self) -> float:
+        """Seconds since the oldest event was received that is not committed; 0 when all are."""
+        known = [since for since in (self._waiting_since, self._held_since) if since is not None]
+        return max(0.0, self._around.clock.monotonic() - min(known)) if known else 0.0
 
     def start(self) -> None:
         """Start the thread."""
@@ -97,15 +107,33 @@ class Scribe:
         """
         if self._dead is not None:
             raise WriterError("nothing is written any more, restart the writer") from self._dead
+        now = self._around.clock.monotonic()
         self._inbox.put((event, _size(event)) for event in events)
+        if self._waiting_since is None and self._inbox.held_bytes:
+            self._waiting_since = now
+
+    def stop_scan(self, key: ScanKey, reason: str) -> Future[Any]:
+        """End a scan with what has been received; done when its last commit is asked for."""
+        return self.call(partial(self._end, key, lambda writer: writer.stop(reason)))
+
+    def kill_scan(self, key: ScanKey, reason: str) -> Future[Any]:
+        """Abandon a scan: its entry is not ended; done when its file was let go."""
+        return self.call(partial(self._end, key, lambda writer: writer.kill(reason)))
+
+    def suspend(self, reason: str) -> Future[Any]:
+        """Suspend all scans that are being written, with what they have; the thread goes on."""
+        return self.call(partial(self._suspend, reason))
 
     def call(self, function: Callable[[], Any]) -> Future[Any]:
         """Run a function in the scribe's thread.
 
-        After what was submitted before; but ahead of data that the disk has no room for.
+        After what was submitted before; but ahead of data that the disk has no room for. Once the
+        scribe has ended it fails with a WriterError.
         """
         future: Future[Any] = Future()
         self._inbox.push(_Call(function, future))
+        if self._over:
+            self._refuse_calls()
         return future
 
     def stop(self) -> None:
@@ -128,6 +156,14 @@ class Scribe:
             self._dead = error
             self._inbox.close()  # who waits for room would wait for ever
             raise
+        finally:
+            self._over = True
+            self._refuse_calls()
+
+    def _refuse_calls(self) -> None:
+        for item in self._inbox.take_pushed(0.0):
+            if isinstance(item, _Call):
+                item.future.set_exception(WriterError("the scribe has ended"))
 
     def _write(self) -> None:
         clock = self._around.clock
@@ -141,6 +177,8 @@ class Scribe:
             if due is None and (files.dirty or self._writers):
                 # Also without anything new: scans wait for late files, for room on the disk.
                 due = clock.monotonic() + self._tick
+            if due is None:
+                self._held_since = None  # nothing came of it
             files.poll()
             # While commits fail, to try more often than on the tick is no use.
             full = not self._failing and files.buffered_bytes >= _MOST_BUFFERED
@@ -158,7 +196,16 @@ class Scribe:
             _log.warning(text if self._holding else "data are taken again")
         if self._holding:
             return self._inbox.take_pushed(wait)
-        return self._inbox.take(wait, min(room, _MOST_TAKEN))
+        items = self._inbox.take(wait, min(room, _MOST_TAKEN))
+        if self._held_since is None:
+            self._held_since = self._waiting_since
+        self._waiting_since = self._around.clock.monotonic() if self._inbox.held_bytes else None
+        return items
+
+    def _end(self, key: ScanKey, how: Callable[[ScanWriter], None]) -> None:
+        writer = self._writers.get(key)
+        if writer is not None and not writer.over:
+            self._guarded(writer, partial(how, writer))
 
     def _handle(self, item: ScanEvent | _Call) -> bool:
         """Handle one item; tells whether it wants a commit at once."""
@@ -181,6 +228,8 @@ class Scribe:
         errors = self._around.files.commit()
         self._failing = bool(errors)
         self._uncommitted = Counter({file: self._uncommitted[file] for file in errors})
+        if not errors:
+            self._held_since = None
         for writer in list(self._writers.values()):
             if not writer.over:
                 error = errors.get(writer.file) if writer.file else None
@@ -201,10 +250,14 @@ class Scribe:
             writer.fail(error)
 
     def _finish(self) -> None:
-        for writer in list(self._writers.values()):
-            self._guarded(writer, partial(writer.suspend, _STOPPED))
+        self._suspend(_STOPPED)
         self._commit()
         self._around.files.close()
+
+    def _suspend(self, reason: str) -> None:
+        for writer in list(self._writers.values()):
+            if not writer.over:
+                self._guarded(writer, partial(writer.suspend, reason))
 
 
 def _size(event: ScanEvent) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from nexus_writer_service.errors import SettingsError, SourceError, WriterError
+from nexus_writer_service.errors import SessionTakenError, SettingsError, SourceError, WriterError
 from nexus_writer_service.model.description import ScanDescription, ScanKey
 from nexus_writer_service.model.events import Announced, Ended, ScanEvent, Vanished
 from nexus_writer_service.model.states import SESSION_TRANSITIONS, SessionState
@@ -144,7 +144,7 @@ class SessionWriter:
                         _log.warning("session %s: %s", self.name, error)
                     self._transit(SessionState.INIT, str(error))
                     self._stop.wait(self._backoff.next())
-        except SettingsError as error:
+        except (SettingsError, SessionTakenError) as error:
             self._transit(SessionState.FAULT, str(error))
         except Exception as error:  # noqa: BLE001 - where a session's errors end
             _log.exception("session %s: the listener has died, restart the writer", self.name)

@@ -4,13 +4,16 @@ Writers put snapshots up, faces read them: neither ever waits for the other, for
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Verdict
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class ScanStatus:
     entries: tuple[str, ...] = ()
     fault: str | None = None
     """What is being lost while the rest goes on being written; None when all is well."""
+    halted: str | None = None
+    """Why nothing of the scan reaches the file at the moment; None while it does."""
     fewest_points: int = 0
     most_points: int = 0
     """Points written, over the channels that have any."""
@@ -63,22 +68,54 @@ class StatusBoard:
     """The newest snapshot of each scan, in the order in which the scans were announced."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._scans: dict[ScanKey, ScanStatus] = {}
+        self._changed = threading.Condition()
+        self.changes = 0
+        """Grows with each change."""
 
     def put(self, status: ScanStatus) -> None:
         """Replace the snapshot of a scan."""
-        with self._lock:
+        with self._changed:
             self._scans[status.key] = status
+            self.touch()
+
+    def touch(self) -> None:
+        """Let who waits here look again."""
+        with self._changed:
+            self.changes += 1
+            self._changed.notify_all()
 
     def get(self, key: ScanKey) -> ScanStatus | None:
         """The newest snapshot of a scan."""
-        with self._lock:
+        with self._changed:
             return self._scans.get(key)
+
+    def find(self, name: str) -> ScanStatus | None:
+        """The scan of this name, or with this key.
+
+        Of several, which are in different files, the newest that is not over, else the newest.
+        """
+        found = None
+        for status in self:
+            if name in (status.name, status.key) and not (
+                found and status.state.final and not found.state.final
+            ):
+                found = status
+        return found
+
+    def wait_for(self, condition: Callable[[], T], timeout: float) -> T:
+        """The first truthy value of ``condition``, asked again with each change; else the last one.
+
+        Args:
+            condition: may look at the board.
+            timeout: seconds.
+        """
+        with self._changed:
+            return self._changed.wait_for(condition, timeout)
 
     def purge(self, before: datetime) -> set[ScanKey]:
         """Take scans off the board that ended before this moment; returns their keys."""
-        with self._lock:
+        with self._changed:
             old = {
                 key
                 for key, status in self._scans.items()
@@ -86,10 +123,12 @@ class StatusBoard:
             }
             for key in old:
                 del self._scans[key]
+            if old:
+                self.touch()
         return old
 
     def __iter__(self) -> Iterator[ScanStatus]:
-        with self._lock:
+        with self._changed:
             scans = list(self._scans.values())
         return iter(scans)
 

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.description import ScanKey
-from nexus_writer_service.sources.bliss.arrivals import GLIMPSED, Arrivals, Backlog
+from nexus_writer_service.sources.bliss.arrivals import GLIMPSED, Arrivals
 
 SESSION = "test_session"
 

@@ -18,10 +18,10 @@ from tests.support_bliss_source import (
 )
 
 from nexus_writer_service.errors import SourceError, SourceUnavailableError
+from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.events import ScanEvent, Vanished
 from nexus_writer_service.sources.bliss import store
-from nexus_writer_service.sources.bliss.arrivals import Backlog
 from nexus_writer_service.sources.bliss.session import BlissSource
 from nexus_writer_service.testing.redis_server import URL_VARIABLE, initialise
 from nexus_writer_service.testing.simulation import (

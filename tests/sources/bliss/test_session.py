@@ -10,9 +10,9 @@ import redis
 from tests.support_bliss_events import Heard, listen
 from tests.support_bliss_source import DIODE, EVERYTHING, check, loopscan, wait_until_blocked
 
+from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.events import Announced, Ended, ScanEvent, ScanReference, Vanished
-from nexus_writer_service.sources.bliss.arrivals import Backlog
 from nexus_writer_service.sources.bliss.session import BlissSource
 from nexus_writer_service.testing.simulation import (
     Camera,

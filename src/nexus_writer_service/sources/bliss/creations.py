@@ -6,8 +6,9 @@ from typing import Any
 
 from redis import ResponseError
 
+from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.description import ScanKey
-from nexus_writer_service.sources.bliss.arrivals import GLIMPSED, Arrivals, Backlog
+from nexus_writer_service.sources.bliss.arrivals import GLIMPSED, Arrivals
 from nexus_writer_service.sources.bliss.encodings import Entry, field_of
 
 _log = logging.getLogger(__name__)

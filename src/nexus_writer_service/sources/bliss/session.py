@@ -23,6 +23,7 @@ from redis import ResponseError
 from redis.exceptions import NoPermissionError
 
 from nexus_writer_service.errors import DecodeError, SourceError, SourceUnavailableError
+from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.events import (
     Ended,
@@ -32,7 +33,6 @@ from nexus_writer_service.model.events import (
     Scans,
     Vanished,
 )
-from nexus_writer_service.sources.bliss.arrivals import Backlog
 from nexus_writer_service.sources.bliss.creations import CREATIONS, Creations
 from nexus_writer_service.sources.bliss.reading import Reading, Reply
 from nexus_writer_service.sources.bliss.scan import (

@@ -116,7 +116,7 @@ class RedisLink:
     """
 
     def __init__(self, url: str) -> None:
-        self.name = _without_password(url)
+        self.name = without_password(url)
         """The URL without its password, for messages."""
         self.empty = False
         """Whether the last ``connect`` found a server that holds no scans: it is not set up."""
@@ -293,7 +293,8 @@ def _connection(url: str, name: str, answer_timeout: float) -> Any:
         ) from error
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """The URL of a server without its password, for messages."""
     parts = urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")
     hidden = f"{user.partition(':')[0]}:***" if ":" in user else user

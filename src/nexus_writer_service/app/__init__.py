@@ -1,0 +1,1 @@
+"""The programs under the module names that they have in BLISS 1.11."""

@@ -1,0 +1,119 @@
+"""``RegisterNexusWriter SESSION``: gives a BLISS session its writer device in the Tango database.
+
+The options and their defaults are those of the reference lineage.
+"""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from nexus_writer_service.cli.logs import LogOptions, set_up
+from nexus_writer_service.errors import WriterError
+from nexus_writer_service.tango.register import (
+    FAMILY,
+    SERVER,
+    Registration,
+    register_session_writer,
+)
+
+
+def _option(name: str, text: str, panel: str) -> Any:
+    return typer.Option(name, help=text, rich_help_panel=panel)
+
+
+_NAMES, _LOG = "Names", "Log"
+
+
+def run(  # noqa: PLR0917 - one parameter for each option, given by name
+    session: Annotated[str, typer.Argument(help="BLISS session; it need not exist yet.")],
+    server: Annotated[
+        str, _option("--server", "Tango server; as given to NexusWriterService.", _NAMES)
+    ] = SERVER,
+    instance: Annotated[
+        str,
+        _option(
+            "--instance",
+            "Instance of the server: one process for all devices of it. Default: the session.",
+            _NAMES,
+        ),
+    ] = "",
+    domain: Annotated[
+        str,
+        _option(
+            "--domain",
+            "Domain of the device. Default: the beamline (BEAMLINE, BEAMLINENAME), else id00.",
+            _NAMES,
+        ),
+    ] = "",
+    family: Annotated[str, _option("--family", "Family of the device.", _NAMES)] = FAMILY,
+    member: Annotated[
+        str, _option("--member", "Member of the device. Default: the session.", _NAMES)
+    ] = "",
+    ignore_existing: Annotated[
+        bool,
+        _option("--ignore_existing", "Register also when the session has a writer.", _NAMES),
+    ] = False,
+    beacon_host: Annotated[
+        str,
+        _option(
+            "--beacon-host",
+            "host:port of the session's Beacon, exactly as BEACON_HOST is in BLISS; needed when "
+            "several Beacons share the Tango database.",
+            _NAMES,
+        ),
+    ] = "",
+    log: Annotated[str, _option("--log", "CRITICAL ... DEBUG, NOTSET.", _LOG)] = "WARNING",
+    logfile: Annotated[str, _option("--logfile", "All records.", _LOG)] = "",
+    logfileout: Annotated[str, _option("--logfileout", "Records below WARNING.", _LOG)] = "",
+    logfileerr: Annotated[str, _option("--logfileerr", "Records from WARNING on.", _LOG)] = "",
+    filesize: Annotated[float, _option("--filesize", "MB per log file; 0: no limit.", _LOG)] = 5,
+    filebackups: Annotated[int, _option("--filebackups", "Rotated files kept.", _LOG)] = 9,
+    nologstdout: Annotated[
+        bool, _option("--nologstdout", "No records below WARNING on stdout.", _LOG)
+    ] = False,
+    redirectstdout: Annotated[
+        bool, _option("--redirectstdout", "What is printed goes to the log.", _LOG)
+    ] = False,
+    redirectstderr: Annotated[
+        bool, _option("--redirectstderr", "stderr goes to the log.", _LOG)
+    ] = False,
+) -> None:
+    """Register the Tango device that writes a BLISS session, unless the session has one.
+
+    The database is that of TANGO_HOST. Then start the server: NexusWriterService INSTANCE.
+    """
+    set_up(
+        LogOptions(
+            level=log,
+            file=logfile,
+            file_out=logfileout,
+            file_err=logfileerr,
+            file_megabytes=filesize,
+            file_backups=filebackups,
+            no_stdout=nologstdout,
+            redirect_stdout=redirectstdout,
+            redirect_stderr=redirectstderr,
+        )
+    )
+    wanted = Registration(
+        session=session,
+        server=server,
+        instance=instance,
+        domain=domain,
+        family=family,
+        member=member,
+        beacon_host=beacon_host,
+    )
+    done = register_session_writer(wanted, ignore_existing=ignore_existing)
+    typer.echo(f"session {session}: {done.text}")
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(run)
+    try:
+        app()
+    except WriterError as error:
+        sys.exit(f"RegisterNexusWriter: {error}")

@@ -1,0 +1,95 @@
+"""``NexusWriterService INSTANCE``: the Tango device server that BLISS sessions supervise.
+
+The options and their defaults are those of the reference lineage; the last group is ours.
+"""
+
+import sys
+import time
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from nexus_writer_service.cli.logs import LogOptions, set_up
+from nexus_writer_service.errors import SettingsError
+from nexus_writer_service.service.disk_space import free_bytes
+from nexus_writer_service.tango.server import Server
+
+
+class Patch(StrEnum):
+    """Faults that can be built in, for tests."""
+
+    SLOWDISK = "slowdisk"
+
+
+def _option(name: str, text: str, panel: str) -> Any:
+    return typer.Option(name, help=text, rich_help_panel=panel)
+
+
+_TANGO, _LOG, _OURS = "Tango", "Log", "This writer's own"
+
+
+def run(  # noqa: PLR0917 - one parameter for each option, given by name
+    instance: Annotated[str, typer.Argument(help="Instance of the server, e.g. nexuswriters.")],
+    server: Annotated[str, _option("--server", "Name of the server.", _TANGO)] = "nexuswriter",
+    log_tango: Annotated[
+        str, _option("--log_tango", "Level of Tango: FATAL ... DEBUG.", _TANGO)
+    ] = "WARNING",
+    log: Annotated[str, _option("--log", "CRITICAL ... DEBUG, NOTSET.", _LOG)] = "WARNING",
+    logfile: Annotated[str, _option("--logfile", "All records.", _LOG)] = "",
+    logfileout: Annotated[str, _option("--logfileout", "Records below WARNING.", _LOG)] = "",
+    logfileerr: Annotated[str, _option("--logfileerr", "Records from WARNING on.", _LOG)] = "",
+    filesize: Annotated[float, _option("--filesize", "MB per log file; 0: no limit.", _LOG)] = 5,
+    filebackups: Annotated[int, _option("--filebackups", "Rotated files kept.", _LOG)] = 9,
+    nologstdout: Annotated[
+        bool, _option("--nologstdout", "No records below WARNING on stdout.", _LOG)
+    ] = False,
+    redirectstdout: Annotated[
+        bool, _option("--redirectstdout", "What is printed goes to the log.", _LOG)
+    ] = False,
+    redirectstderr: Annotated[
+        bool, _option("--redirectstderr", "stderr goes to the log.", _LOG)
+    ] = False,
+    patch: Annotated[
+        list[Patch] | None, _option("--patch", "Build a fault in (tests only).", _OURS)
+    ] = None,
+    grace: Annotated[
+        float, _option("--grace", "Seconds that scans have to end after SIGTERM.", _OURS)
+    ] = 5.0,
+) -> None:
+    """Save the scans of BLISS sessions as NeXus files: one Tango device for each session.
+
+    Use SCAN_SAVING.writer = "nexus" in the sessions. RegisterNexusWriter registers the devices,
+    whose properties say how scans are saved. Ends in order on SIGTERM and Ctrl-C.
+    """
+    set_up(
+        LogOptions(
+            level=log,
+            file=logfile,
+            file_out=logfileout,
+            file_err=logfileerr,
+            file_megabytes=filesize,
+            file_backups=filebackups,
+            no_stdout=nologstdout,
+            redirect_stdout=redirectstdout,
+            redirect_stderr=redirectstderr,
+        )
+    )
+    slow = Patch.SLOWDISK in (patch or ())
+    ask_free = _slow_free_bytes if slow else free_bytes
+    Server(server, instance, log_tango, grace=grace, ask_free=ask_free).run()
+
+
+def _slow_free_bytes(directory: str) -> int:
+    time.sleep(10)
+    return free_bytes(directory)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(run)
+    try:
+        app()
+    except SettingsError as error:
+        sys.exit(f"NexusWriterService: {error}")

@@ -1,0 +1,8 @@
+"""``python -m nexus_writer_service.nexus_session_writer``: the command NexusSessionWriter."""
+
+from nexus_writer_service.cli.session_writer import main
+
+__all__ = ["main"]
+
+if __name__ == "__main__":
+    main()

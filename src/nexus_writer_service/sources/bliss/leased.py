@@ -1,0 +1,109 @@
+"""The scans of a session, told only to who has the lease on it."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from nexus_writer_service.errors import SessionTakenError
+from nexus_writer_service.model.backlog import Backlog
+from nexus_writer_service.model.description import ScanKey
+from nexus_writer_service.model.events import ScanEvent
+from nexus_writer_service.sources.bliss.holder import owner_text
+from nexus_writer_service.sources.bliss.lease import SessionLease
+from nexus_writer_service.sources.bliss.session import BlissSource
+from nexus_writer_service.sources.bliss.store import redis_url
+
+
+class LeasedSource:
+    """A source that first takes the lease, and ends when somebody else got it.
+
+    Args:
+        source: tells the scans.
+        lease: on their session; given back by who made it, when the files are closed.
+        taken_by: who has taken the lease from us, if anybody did.
+    """
+
+    def __init__(
+        self, source: BlissSource, lease: SessionLease, taken_by: Callable[[], str | None]
+    ) -> None:
+        self._source = source
+        self._lease = lease
+        self._taken_by = taken_by
+
+    @property
+    def connected(self) -> bool:
+        """Whether Redis was there at the last ``read``."""
+        return self._source.connected
+
+    def read(self, timeout: float) -> Sequence[ScanEvent]:
+        """What happened; waits up to ``timeout`` seconds, the first time also for the lease.
+
+        Raises:
+            SessionTakenError: another writer serves the session.
+            SourceError: Redis cannot be reached or understood; to be tried again.
+        """
+        if owner := self._taken_by():
+            raise SessionTakenError(self._lease.session, owner)
+        self._lease.acquire()
+        return self._source.read(timeout)
+
+    def drop(self, key: ScanKey) -> None:
+        """Tell no more of a scan."""
+        self._source.drop(key)
+
+    def interrupt(self) -> None:
+        """Make a ``read`` in another thread return soon."""
+        self._lease.interrupt()
+        self._source.interrupt()
+
+    def close(self) -> None:
+        """Let go of the connection; the lease is kept."""
+        self._source.close()
+
+
+class LeasedConnection:
+    """Makes the source of a session's scans, under a lease that lasts until ``release``.
+
+    Args:
+        session: name of the BLISS session.
+        environment: says where Redis or Beacon is (``store.redis_url``).
+        serving: what asks for the lease, for people: the name of a device.
+        since: when it was started.
+    """
+
+    def __init__(
+        self, session: str, environment: Mapping[str, str], serving: str, since: datetime
+    ) -> None:
+        self._session = session
+        self._environment = environment
+        self._owner = owner_text(serving, since)
+        self._lease: SessionLease | None = None
+        self._source: LeasedSource | None = None
+        self._taken_by: str | None = None
+        self._changing = threading.Lock()
+
+    def __call__(self, backlog: Backlog) -> LeasedSource:
+        """Make the source.
+
+        Raises:
+            SettingsError: it is not known where Redis is.
+            SourceError: Beacon cannot be reached or does not know; to be tried again.
+        """
+        url = redis_url(self._environment)
+        with self._changing:
+            self._lease = SessionLease(url, self._session, self._owner, on_lost=self._on_lost)
+            source = BlissSource(url, self._session, backlog=backlog)
+            self._source = LeasedSource(source, self._lease, lambda: self._taken_by)
+        return self._source
+
+    def release(self) -> None:
+        """Give the lease back: the next writer may go on with the files."""
+        with self._changing:
+            lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.release()
+
+    def _on_lost(self, owner: str) -> None:
+        self._taken_by = owner
+        if source := self._source:
+            source.interrupt()

@@ -1,0 +1,1 @@
+"""The face that BLISS supervises: the Tango device `NexusWriter` and its server."""
