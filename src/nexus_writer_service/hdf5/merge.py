@@ -8,7 +8,7 @@ through the writer's own file.
 from enum import Enum, auto
 from typing import Any
 
-from h5py import h5d, h5g, h5i, h5l, h5o
+from h5py import h5a, h5d, h5g, h5i, h5l, h5o
 
 from nexus_writer_service.errors import DatasetError
 from nexus_writer_service.hdf5.failures import FAILURES, RefusedError, cause, cure
@@ -94,10 +94,22 @@ class Merge:
                 "written; choose another name for one of them"
             )
         known = {"NX_class"} if found is not None else set()
+        if self._leads_nowhere(here, node):
+            known.add("default")
         attributes = {key: node.attributes[key] for key in node.attributes if key not in known}
         self._attributes(here, path, attributes)
         for name, child in node.children.items():
             self._child(here, f"{path.rstrip('/')}/{name}", name, child)
+
+    def _leads_nowhere(self, here: Any, node: Group) -> bool:
+        """Whether the new ``default`` of a group leads less far than the one that it has."""
+        old, new = get_text_attribute(here, "default"), node.attributes.get("default")
+        if not old or not isinstance(new, str) or old == new or not _leads_on(here, old):
+            return False
+        child = node.children.get(new)
+        return not (
+            _leads_on(here, new) or (isinstance(child, Group) and "default" in child.attributes)
+        )
 
     def _child(self, here: Any, path: str, name: str, node: Node) -> None:
         try:
@@ -112,6 +124,8 @@ class Merge:
                     self._growing_dataset(here, path, name, node)
                 case VirtualDataset():
                     self._virtual(here, path, name, node)
+                case ExternalLink(makes_way=True):
+                    self._link_beside(here, path, name, node)
                 case SoftLink() | ExternalLink():
                     self._link(here, path, name, node)
         except FAILURES as error:
@@ -200,10 +214,26 @@ class Merge:
             _create_link(here, key, node, properties)
         elif kind_of(here, name) is Kind.GROUP:
             raise RefusedError(f"{path} is a group, which a link never takes the place of")
-        elif _target(here, key) != _wanted_target(node):
+        elif _target(here, name) != _wanted_target(node):
             self._growing.forget(path)
             here.unlink(key)
             _create_link(here, key, node, properties)
+
+    def _link_beside(self, here: Any, path: str, name: str, node: ExternalLink) -> None:
+        """Link under the first name that is free, or has this link already."""
+        number = 1
+        free = name
+        while here.links.exists(free.encode()) and _target(here, free) != _wanted_target(node):
+            number += 1
+            free = f"{name}_{number}"
+        self._link(here, f"{path.removesuffix(name)}{free}", free, node)
+
+
+def _leads_on(here: Any, name: str) -> bool:
+    """Whether a name in a group is a group with a ``default`` of its own."""
+    if "/" in name or kind_of(here, name) is not Kind.GROUP:
+        return False
+    return bool(h5a.exists(h5g.open(here, name.encode()), b"default"))
 
 
 def _create_link(here: Any, key: bytes, node: SoftLink | ExternalLink, properties: Any) -> None:
@@ -220,8 +250,9 @@ def _wanted_target(node: SoftLink | ExternalLink) -> Any:
     return node.file.encode(), node.target.encode()
 
 
-def _target(here: Any, key: bytes) -> Any:
+def _target(here: Any, name: str) -> Any:
     """Target of a soft link, file and target of an external one, None for anything else."""
+    key = name.encode()
     if here.links.get_info(key).type == h5l.TYPE_HARD:
         return None
     return here.links.get_val(key)

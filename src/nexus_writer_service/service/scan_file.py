@@ -34,6 +34,7 @@ class ScanFile:
         self._files = files
         self._clock = clock
         self._version = version
+        self._unlinked: dict[str, tuple[Group, str]] = {}
         self.file = files.acquire(plan.file)
         try:
             self.note = self._left_by_earlier_writer(scan)
@@ -59,6 +60,26 @@ class ScanFile:
             else:
                 self._merge_elsewhere(path, tree, warn)
         return problems
+
+    def link(self, trees: Trees) -> None:
+        """Put links to the scan into other files, now or, where that fails, with ``link_again``."""
+        self._unlinked = {path: (tree, "") for path, tree in trees.items()}
+        self.link_again()
+
+    def link_again(self) -> None:
+        """Try the links again that could not be made: other sessions may have been in the way."""
+        for path, (tree, _) in list(self._unlinked.items()):
+            problems: list[str] = []
+            self._merge_elsewhere(path, tree, problems.append)
+            if problems:
+                self._unlinked[path] = (tree, "; ".join(problems))
+            else:
+                del self._unlinked[path]
+
+    @property
+    def unlinked(self) -> tuple[str, ...]:
+        """The links that are missing, and why."""
+        return tuple(reason for _, reason in self._unlinked.values())
 
     def settle(self) -> None:
         """Nothing more will come into the entries: the next commit completes their datasets."""

@@ -127,6 +127,8 @@ class ScanWriter:
         if self._stage is _Stage.WRITING and now >= self._disk_due:
             self._disk_due = now + _DISK_PERIOD
             self._look_at_disk()
+            if self._scan_file is not None:
+                self._scan_file.link_again()
         if self._stage is _Stage.AWAITING_FILES:
             self._await_files()
         if self._stage in (_Stage.WRITING, _Stage.AWAITING_FILES):
@@ -246,7 +248,9 @@ class ScanWriter:
         if note is not None and note.over:
             return note
         self._merge(plan.start(around.clock.now()))
-        self._merge(plan.links)
+        self._scan_file.link(plan.links(around.clock.now()))
+        for text in self._scan_file.unlinked:
+            _log.warning("scan %s: %s; it is tried again until the scan ends", scan.name, text)
         self._channels = Channels(scan, plan, self._scan_file, self._troubles)
         if note is not None:
             self._channels.go_on_from(note.verdict)
@@ -279,9 +283,11 @@ class ScanWriter:
             self._report(reason=f"ended; files of detectors are awaited {self._until()}")
 
     def _finish(self) -> None:
-        if self._plan is not None:
+        if self._plan is not None and self._scan_file is not None:
             self._merge(self._plan.finish(self.scan, self._around.clock.now()))
             self._merge_plots(final=True)
+            self._scan_file.link_again()
+            self._troubles.warn(*self._scan_file.unlinked)
             self._verdict = self._judge()
             self._note(self._verdict)
         self._await_commit(COMMIT_PATIENCE)

@@ -44,6 +44,8 @@ ALLOWED = {
     r": root create_version": "*",
     r": root creator_version": "*",
     r": root file_time": "*",
+    # NXroot has it; the reference does not.
+    r": root file_update_time": "*",
 }
 """Differences that are meant, with the kinds of scans that have them."""
 
@@ -146,7 +148,7 @@ def _moments(made: EsrfPlan, recorded: RecordedScan) -> Iterator[tuple[str, Grou
     scan = recorded.described
     points = {name: n for name, n in recorded.lengths.items() if n and name in made.places}
     yield from made.start(NOW).items()
-    yield from made.links.items()
+    yield from made.links(NOW).items()
     for name in points:
         yield from made.first_point(name).items()
         yield from made.plots(points, final=False).items()
