@@ -10,7 +10,6 @@ a dataset how many of its points are there.
 """
 
 import logging
-from datetime import timedelta
 from enum import Enum, auto
 
 from nexus_writer_service.errors import EntryExistsError, FileError, LayoutError
@@ -22,6 +21,7 @@ from nexus_writer_service.model.events import Announced, Ended, Prepared, ScanEv
 from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Outcome, Verdict, judge
 from nexus_writer_service.service.channels import Channels
+from nexus_writer_service.service.clock import until
 from nexus_writer_service.service.scan_file import ScanFile
 from nexus_writer_service.service.scan_report import ScanReport
 from nexus_writer_service.service.status import ScanStatus
@@ -126,9 +126,7 @@ class ScanWriter:
         now = self._around.clock.monotonic()
         if self._stage is _Stage.WRITING and now >= self._disk_due:
             self._disk_due = now + _DISK_PERIOD
-            self._look_at_disk()
-            if self._scan_file is not None:
-                self._scan_file.link_again()
+            self._look_around()
         if self._stage is _Stage.AWAITING_FILES:
             self._await_files()
         if self._stage in (_Stage.WRITING, _Stage.AWAITING_FILES):
@@ -249,8 +247,6 @@ class ScanWriter:
             return note
         self._merge(plan.start(around.clock.now()))
         self._scan_file.link(plan.links(around.clock.now()))
-        for text in self._scan_file.unlinked:
-            _log.warning("scan %s: %s; it is tried again until the scan ends", scan.name, text)
         self._channels = Channels(scan, plan, self._scan_file, self._troubles)
         if note is not None:
             self._channels.go_on_from(note.verdict)
@@ -286,8 +282,7 @@ class ScanWriter:
         if self._plan is not None and self._scan_file is not None:
             self._merge(self._plan.finish(self.scan, self._around.clock.now()))
             self._merge_plots(final=True)
-            self._scan_file.link_again()
-            self._troubles.warn(*self._scan_file.unlinked)
+            self._troubles.warn(*self._scan_file.link_again())
             self._verdict = self._judge()
             self._note(self._verdict)
         self._await_commit(COMMIT_PATIENCE)
@@ -331,7 +326,12 @@ class ScanWriter:
         if self._verdict is None or self._failure:
             self._verdict = self._judge()
         self._stage = _Stage.OVER
-        self._let_go()
+        scan_file, self._scan_file = self._scan_file, None
+        try:
+            if scan_file is not None:
+                scan_file.close()
+        except FileError as error:
+            _log.error("scan %s: closing its file failed: %s", self.scan.name, error)
         self._around.profiler.stop(self.scan.name)
         if not self._wanted:
             self._change(ScanState.OFF, self.status.reason)
@@ -344,15 +344,6 @@ class ScanWriter:
         level = logging.INFO if good or said_by else logging.WARNING
         _log.log(level, "scan %s: %s (%s)", self.scan.name, summary, where)
         self._change(ScanState.OFF if good else ScanState.FAULT, summary)
-
-    def _let_go(self) -> None:
-        scan_file, self._scan_file = self._scan_file, None
-        if scan_file is None:
-            return
-        try:
-            scan_file.close()
-        except FileError as error:
-            _log.error("scan %s: closing its file failed: %s", self.scan.name, error)
 
     # ------------------------------------------------------------------------------- parts
 
@@ -369,10 +360,12 @@ class ScanWriter:
         if self._plan is not None and self._channels is not None:
             self._merge(self._plan.plots(self._channels.lengths(), final=final))
 
-    def _look_at_disk(self) -> None:
+    def _look_around(self) -> None:
+        """See whether there is room, and whether files that were in use are free by now."""
         self._disk_full = None
-        if self._plan is None:
+        if self._plan is None or self._scan_file is None:
             return
+        self._scan_file.link_again()
         try:
             self._troubles.warn(self._around.disk.check(self._plan.file))
         except FileError as error:
@@ -383,16 +376,12 @@ class ScanWriter:
         return self._troubles.fault or self._uncommitted or self._disk_full
 
     def _until(self) -> str:
-        """Up to when something is awaited."""
-        clock = self._around.clock
-        left = timedelta(seconds=max(0.0, self._deadline - clock.monotonic()))
-        return f"until {clock.now() + left:%H:%M:%S}"
+        return until(self._around.clock, self._deadline)
 
     def _change(self, state: ScanState, reason: str) -> None:
         self._shown.change(state, reason, **self._facts())
 
     def _report(self, **more: str) -> None:
-        """Put a new snapshot on the board."""
         self._shown.show(**self._facts(), **more)
 
     def _facts(self) -> dict[str, object]:
