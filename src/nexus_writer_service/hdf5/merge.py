@@ -8,7 +8,7 @@ through the writer's own file.
 from enum import Enum, auto
 from typing import Any
 
-from h5py import h5d, h5g, h5i, h5l, h5o
+from h5py import h5a, h5d, h5g, h5i, h5l, h5o
 
 from nexus_writer_service.errors import DatasetError
 from nexus_writer_service.hdf5.failures import FAILURES, RefusedError, cause, cure
@@ -129,8 +129,10 @@ class Merge:
         self._fill(here, path, node, attributes, new=new)
 
     def _fill(
-        self, here: Any, path: str, node: Group, attributes: Attributes, *, new: bool
+        self, here: Any, path: str, node: Group, attributes: dict[str, Value], *, new: bool
     ) -> None:
+        if not new and "default" in attributes and _leads_nowhere(here, node):
+            del attributes["default"]
         self._attributes(here, path, attributes, new=new)
         above = path.rstrip("/")
         for name, child in node.children.items():
@@ -154,6 +156,8 @@ class Merge:
                     self._growing_dataset(here, path, node, kind)
                 case VirtualDataset():
                     self._virtual(here, path, node, kind)
+                case ExternalLink(makes_way=True):
+                    self._link_beside(here, path, name, node)
                 case SoftLink() | ExternalLink():
                     self._link(here, path, node, kind)
         except FAILURES as error:
@@ -180,7 +184,7 @@ class Merge:
     def _known_group(self, group: Any, found: str, path: str, node: Group) -> None:
         if node.attributes.get("NX_class", found) != found:
             raise _other_class(path, found, node.attributes["NX_class"])
-        others = {key: node.attributes[key] for key in node.attributes if key != "NX_class"}
+        others = {key: value for key, value in node.attributes.items() if key != "NX_class"}
         self._fill(group, path, node, others, new=False)
 
     def _group(self, here: Any, path: str, node: Group, kind: Kind) -> None:
@@ -247,6 +251,38 @@ class Merge:
             self._growing.forget(path)
             here.unlink(key)
             _create_link(here, key, node, properties)
+
+    def _link_beside(self, here: Any, path: str, name: str, node: ExternalLink) -> None:
+        """Link under the first name that is free, or has this link already."""
+        number = 1
+        free = name
+        while _taken(here, free.encode(), node):
+            number += 1
+            free = f"{name}_{number}"
+        self._link(here, f"{path.removesuffix(name)}{free}", node, kind_of(here, free))
+
+
+def _leads_nowhere(here: Any, node: Group) -> bool:
+    """Whether the new ``default`` of a group leads less far than the one that it has."""
+    old, new = get_text_attribute(here, "default"), node.attributes.get("default")
+    if not old or not isinstance(new, str) or old == new or not _leads_on(here, old):
+        return False
+    child = node.children.get(new)
+    return not (
+        _leads_on(here, new) or (isinstance(child, Group) and "default" in child.attributes)
+    )
+
+
+def _taken(here: Any, key: bytes, node: ExternalLink) -> bool:
+    """Whether a name in a group stands for anything else than this link."""
+    return bool(here.links.exists(key)) and _target(here, key) != _wanted_target(node)
+
+
+def _leads_on(here: Any, name: str) -> bool:
+    """Whether a name in a group is a group with a ``default`` of its own."""
+    if "/" in name or kind_of(here, name) is not Kind.GROUP:
+        return False
+    return bool(h5a.exists(h5g.open(here, name.encode()), b"default"))
 
 
 def _other_class(path: str, found: str, wanted: Value) -> RefusedError:
