@@ -188,8 +188,6 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
             redirect_stderr=redirectstderr,
         )
     )
-    if stackmca:
-        _log.warning("--stackmca: no XRF application is written yet, so there is nothing to stack")
     options = ProcessOptions(
         session=session,
         layout=EsrfOptions(
@@ -199,6 +197,7 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
             external_hdf5=not disable_external_hdf5,
             external_nonhdf5=enable_external_nonhdf5,
             copy_non_external=copy_non_external,
+            stack_mcas=stackmca,
         ),
         data_writers=tuple(data_writer or ("external",)),
         roots=tuple(str(path.resolve()) for path in root or ()),

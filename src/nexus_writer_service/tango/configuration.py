@@ -151,6 +151,7 @@ class ConfiguredDevice(Device):
                 external_hdf5=not self.disable_external_hdf5,
                 external_nonhdf5=self.enable_external_nonhdf5,
                 copy_non_external=self.copy_non_external,
+                stack_mcas=self.stackmca,
             ),
             data_writers=tuple(self.data_writers),
             roots=roots,

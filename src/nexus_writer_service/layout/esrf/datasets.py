@@ -25,6 +25,8 @@ class EsrfOptions:
     """Uncompressed EDF files are mapped as HDF5 external storage."""
     copy_non_external: bool = False
     """Images that are not mapped are copied; otherwise the texts ``path::index`` are saved."""
+    stack_mcas: bool = False
+    """The application APPxrf stacks MCAs in one dataset instead of one link each."""
 
 
 def saved_shape(shape: Shape, options: EsrfOptions) -> Shape:
