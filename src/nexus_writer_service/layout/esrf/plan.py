@@ -8,6 +8,7 @@ from nexus_writer_service.layout.esrf.datasets import EsrfOptions, image_storage
 from nexus_writer_service.layout.esrf.entry import Entry, iso
 from nexus_writer_service.layout.esrf.masterfiles import ReferenceLinks, master_links, scan_file
 from nexus_writer_service.layout.esrf.plots import plots
+from nexus_writer_service.layout.esrf.sequences import SequenceRecord
 from nexus_writer_service.layout.esrf.slots import slots_of
 from nexus_writer_service.layout.esrf.storage import COMPRESSIONS, DEFAULT_COMPRESSION
 from nexus_writer_service.layout.esrf.structure import Structure
@@ -46,6 +47,8 @@ class EsrfPlan:
         self._links = master_links(scan, self.entries, configurable=options.configurable)
         self._references = ReferenceLinks(self._file, self.entries)
         self._applications = [Applications(entry, options.stack_mcas) for entry in self._entries]
+        taken = self._applications[0].names
+        self._record = SequenceRecord(self._entries[0], self._file, taken)
         for entry, applications in zip(self._entries, self._applications, strict=True):
             warnings += entry.warnings
             warnings += applications.warnings
@@ -132,20 +135,23 @@ class EsrfPlan:
         """The plots of each entry that can be shown, and what applications have of the data."""
         found = []
         for entry, applications in zip(self._entries, self._applications, strict=True):
-            found.append(plots(entry, lengths, final=final, taken=applications.names))
+            taken = applications.names | {self._record.name}
+            found.append(plots(entry, lengths, final=final, taken=taken))
             found.append(applications.data(lengths, final=final))
         tree = merged(*found)
         return {self._file: tree} if tree.children else {}
 
     def references(self, channel: ChannelName, scans: tuple[ScanReference, ...]) -> Trees:
-        """External links to the entries of a sequence's scans that live in other files."""
+        """Links to the scans of a sequence: in its own entry, to other files also in the root."""
         found = self._references.links(scans)
-        return {self._file: Group(found)} if found else {}
+        tree = merged(Group(found), self._record.add(scans, found))
+        return {self._file: tree} if tree.children else {}
 
     def finish(self, scan: ScanDescription, now: datetime) -> Trees:
         """End time and reason, last positions, all metadata again; the last entry as default."""
         trees = [entry.finish(scan, now) for entry in self._entries]
         trees += [one.finish(iso(now)) for one in self._applications]
+        trees.append(self._record.finish())
         default = {"default": self._entries[-1].name}
         return {self._file: merged(*trees, Group(attributes=default))}
 
