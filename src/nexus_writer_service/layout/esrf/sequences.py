@@ -1,8 +1,8 @@
 """The record of a sequence, or of a group of scans, in its own entry.
 
 The reference writer links scans of other files in the root and keeps no list: nobody can tell from
-the file which scans a sequence has. Here its entry has a collection ``scans`` with a link to each of
-their entries, and at the end ``scan_numbers``, the numbers of all its scans in their order.
+the file which scans a sequence has. Here its entry has a collection ``scans`` with a link to each
+entry of them, and at the end ``scan_numbers``, the numbers of all its scans in their order.
 """
 
 import posixpath
