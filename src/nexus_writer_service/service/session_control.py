@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
+from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -22,7 +23,7 @@ from nexus_writer_service.errors import (
 )
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.states import SessionState
-from nexus_writer_service.service.clock import SystemClock
+from nexus_writer_service.service.clock import Clock, SystemClock
 from nexus_writer_service.service.directories import DirectoryMaker
 from nexus_writer_service.service.disk_space import DiskWatch
 from nexus_writer_service.service.session_service import SessionOptions, SessionService
@@ -66,12 +67,16 @@ class Connect(Protocol):
 
 
 class SessionControl:
-    """Starts and stops the service of a session. For any threads."""
+    """Starts and stops the service of a session. For any threads.
 
-    def __init__(self) -> None:
+    Args:
+        clock: for scans and for patience.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
         self.board = StatusBoard()
         """The states of scans, kept over stop and start; touched also when the session changes."""
-        self._clock = SystemClock()
+        self._clock = clock or SystemClock()
         self._operator = ThreadPoolExecutor(1, "operator")
         self._operating: Future[None] | None = None
         self._service: SessionService | None = None
@@ -324,7 +329,7 @@ class SessionControl:
             if broken is not None:
                 broken.stop()
             service = SessionService(
-                options,
+                replace(options, clock=self._clock),
                 connect,
                 disk,
                 self.board,

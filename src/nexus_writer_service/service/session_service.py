@@ -17,7 +17,7 @@ from nexus_writer_service.layout.esrf import EsrfOptions, plan
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.description import ScanDescription, ScanKey
 from nexus_writer_service.model.states import SessionState
-from nexus_writer_service.service.clock import SystemClock
+from nexus_writer_service.service.clock import Clock, SystemClock
 from nexus_writer_service.service.disk_space import DiskWatch
 from nexus_writer_service.service.files import FilePool
 from nexus_writer_service.service.history import History
@@ -53,6 +53,8 @@ class SessionOptions:
     """Save also scans that were created before the start, as far as the source still has them."""
     files: FileOptions = field(default_factory=FileOptions)
     """How files are kept safe."""
+    clock: Clock = field(default_factory=SystemClock)
+    """Time; tests move it."""
 
 
 def acceptor(names: tuple[str, ...]) -> Callable[[ScanDescription], bool]:
@@ -99,7 +101,7 @@ class SessionService:
         around = Surroundings(
             files=FilePool(options.roots, options.files),
             board=board,
-            clock=SystemClock(),
+            clock=options.clock,
             disk=disk,
             layout=lambda scan: plan(scan, options.layout),
             profiler=self.profiler,

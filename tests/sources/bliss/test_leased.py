@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 import redis
-from tests.support_bliss_source import EVERYTHING, loopscan
+from tests.support_bliss_source import EVERYTHING
 
 from nexus_writer_service.errors import SessionTakenError, SourceUnavailableError
 from nexus_writer_service.model.events import Announced
