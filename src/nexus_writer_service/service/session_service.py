@@ -35,6 +35,7 @@ EVERY_WRITER = "any"
 """As a ``data_writer`` name: scans are saved whichever writer BLISS has selected."""
 
 _NO_WRITER = "null"
+_EARLIER_SCANS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,16 @@ class SessionService:
     def sign_of_life(self) -> Future[Any]:
         """Done as soon as the scribe gets to it."""
         return self.scribe.call(_give_a_sign)
+
+    def earlier_files(self) -> list[str]:
+        """Files of the newest scans of the session, also long ago; oldest first."""
+        if self._history is None:
+            return []
+        try:
+            past = self._history.scans(self._options.session, limit=_EARLIER_SCANS)
+        except FileError:
+            return []  # no scan has been saved yet; what else it is, others have told
+        return [scan.file for scan in reversed(past) if scan.file]
 
     def _changed(self, state: SessionState, reason: str) -> None:
         if state is SessionState.FAULT:
