@@ -76,6 +76,8 @@ def test_initialized_it_takes_new_properties_and_goes_on(server, device, session
     [
         ("session", "", "the property session is not set"),
         ("required_disk_space", "much", "required_disk_space"),
+        ("recommended_disk_space", "nan", "the property recommended_disk_space is nan"),
+        ("reader_patience", "-1", "the property reader_patience is -1"),
         ("fault_policy", "never", "the property fault_policy is 'never'"),
         ("durability", "eternal", "the property durability is 'eternal'"),
         ("data_roots", "data", "relative"),
