@@ -100,7 +100,7 @@ class SessionService:
         self.profiler = Profiler(options.profiling)
         """Profiles scan writers."""
         around = Surroundings(
-            files=FilePool(options.roots, options.files),
+            files=FilePool(options.roots, options.files, clock=options.clock),
             board=board,
             clock=options.clock,
             disk=disk,
