@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
+from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -22,7 +23,7 @@ from nexus_writer_service.errors import (
 )
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.states import SessionState
-from nexus_writer_service.service.clock import SystemClock
+from nexus_writer_service.service.clock import Clock, SystemClock
 from nexus_writer_service.service.directories import DirectoryMaker
 from nexus_writer_service.service.disk_space import DiskWatch
 from nexus_writer_service.service.session_service import SessionOptions, SessionService
@@ -49,6 +50,8 @@ END_PATIENCE = 2.0
 """Seconds for which ``stop_scan`` and ``kill_scan`` wait for the scan to be over."""
 OPERATION_PATIENCE = 2.0
 """Seconds for which ``start`` and ``stop`` wait until that is done."""
+_LONGEST_PATH = 4095
+"""Of Linux."""
 _PURGE_NOW = timedelta(seconds=5)
 
 _STOPPED = "stopped by the command stop_scan"
@@ -66,17 +69,21 @@ class Connect(Protocol):
 
 
 class SessionControl:
-    """Starts and stops the service of a session. For any threads."""
+    """Starts and stops the service of a session. For any threads.
 
-    def __init__(self) -> None:
+    Args:
+        clock: for scans and for patience.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
         self.board = StatusBoard()
         """The states of scans, kept over stop and start; touched also when the session changes."""
-        self._clock = SystemClock()
+        self._clock = clock or SystemClock()
         self._operator = ThreadPoolExecutor(1, "operator")
         self._operating: Future[None] | None = None
         self._service: SessionService | None = None
         self._disk = DiskWatch()
-        self._directories = DirectoryMaker((), self._folders)
+        self._directories = DirectoryMaker((), lambda: self.board.folders)
         self._resting = (SessionState.INIT, "not started")
         """The state while there is no service."""
         self._changing = threading.RLock()
@@ -119,7 +126,7 @@ class SessionControl:
                 return
             self._disk.stop()
             self._disk = disk
-            self._directories = DirectoryMaker(makeable, self._folders)
+            self._directories = DirectoryMaker(makeable, lambda: self.board.folders)
             broken, self._service = self._service, None
             self._rest(SessionState.INIT, "starting")
             self._started = self._clock.monotonic()
@@ -255,19 +262,24 @@ class SessionControl:
     def make_directories(self, path: str) -> None:
         """Make a directory and its parents as this user, where that is allowed.
 
+        BLISS asks for the folder of a scan that it has just created, and for what is below: so that
+        is allowed, unless roots are given, and what leads there.
+
         Raises:
             FilePathError: the path is relative or not allowed.
             FileError: it cannot be made.
         """
         if not os.path.isabs(path):
             raise FilePathError(f"{path!r} is no absolute path")
+        if len(path) > _LONGEST_PATH or "\0" in path:
+            raise FilePathError(f"{path[:80]!r}... ({len(path)} characters) cannot be a path")
         path = os.path.normpath(path)
         directories = self._directories
         patience = _DIRECTORY_ANNOUNCEMENT_PATIENCE if self._listens() else 0.0
         if not self.board.wait_for(lambda: directories.allows(path), patience):
             raise FilePathError(
                 f"{path} may not be made here: it is neither below the property data_roots nor, "
-                "if that is not set, where a scan of this session is saved"
+                "if that is not set, where a scan of this session is or was saved"
             )
         directories.make(path, DIRECTORY_PATIENCE)
 
@@ -297,10 +309,6 @@ class SessionControl:
 
         return self.board.wait_for(over, END_PATIENCE)
 
-    def _folders(self) -> list[str]:
-        files = [status.file for status in self.board]
-        return [os.path.dirname(file) for file in files if file and os.path.isabs(file)]
-
     def _operate(self, operation: Callable[[], None]) -> None:
         self._operating = self._operator.submit(operation)
 
@@ -324,7 +332,7 @@ class SessionControl:
             if broken is not None:
                 broken.stop()
             service = SessionService(
-                options,
+                replace(options, clock=self._clock),
                 connect,
                 disk,
                 self.board,
@@ -339,6 +347,8 @@ class SessionControl:
             self._rest(SessionState.FAULT, f"unforeseen error, please report it: {error!r}")
         else:
             self._service = service
+            for file in service.earlier_files():
+                self.board.remember(file)
             self.board.touch()
 
     def _stop(self, service: SessionService | None, state: SessionState, reason: str) -> None:

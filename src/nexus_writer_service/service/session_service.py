@@ -17,7 +17,7 @@ from nexus_writer_service.layout.esrf import EsrfOptions, plan
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.description import ScanDescription, ScanKey
 from nexus_writer_service.model.states import SessionState
-from nexus_writer_service.service.clock import SystemClock
+from nexus_writer_service.service.clock import Clock, SystemClock
 from nexus_writer_service.service.disk_space import DiskWatch
 from nexus_writer_service.service.files import FilePool
 from nexus_writer_service.service.history import History
@@ -35,6 +35,7 @@ EVERY_WRITER = "any"
 """As a ``data_writer`` name: scans are saved whichever writer BLISS has selected."""
 
 _NO_WRITER = "null"
+_EARLIER_SCANS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class SessionOptions:
     """Save also scans that were created before the start, as far as the source still has them."""
     files: FileOptions = field(default_factory=FileOptions)
     """How files are kept safe."""
+    clock: Clock = field(default_factory=SystemClock)
+    """Time; tests move it."""
 
 
 def acceptor(names: tuple[str, ...]) -> Callable[[ScanDescription], bool]:
@@ -97,9 +100,9 @@ class SessionService:
         self.profiler = Profiler(options.profiling)
         """Profiles scan writers."""
         around = Surroundings(
-            files=FilePool(options.roots, options.files),
+            files=FilePool(options.roots, options.files, clock=options.clock),
             board=board,
-            clock=SystemClock(),
+            clock=options.clock,
             disk=disk,
             layout=lambda scan: plan(scan, options.layout),
             profiler=self.profiler,
@@ -150,6 +153,16 @@ class SessionService:
     def sign_of_life(self) -> Future[Any]:
         """Done as soon as the scribe gets to it."""
         return self.scribe.call(_give_a_sign)
+
+    def earlier_files(self) -> list[str]:
+        """Files of the newest scans of the session, also long ago; oldest first."""
+        if self._history is None:
+            return []
+        try:
+            past = self._history.scans(self._options.session, limit=_EARLIER_SCANS)
+        except FileError:
+            return []  # no scan has been saved yet; what else it is, others have told
+        return [scan.file for scan in reversed(past) if scan.file]
 
     def _changed(self, state: SessionState, reason: str) -> None:
         if state is SessionState.FAULT:

@@ -3,6 +3,7 @@
 Writers put snapshots up, faces read them: neither ever waits for the other, for HDF5 or for Redis.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Verdict
 
 T = TypeVar("T")
+
+_MOST_FOLDERS = 1000
+"""Folders that are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,7 @@ class StatusBoard:
 
     def __init__(self) -> None:
         self._scans: dict[ScanKey, ScanStatus] = {}
+        self._folders: dict[str, None] = {}
         self._changed = threading.Condition()
         self.changes = 0
         """Grows with each change."""
@@ -100,7 +105,24 @@ class StatusBoard:
         """Replace the snapshot of a scan."""
         with self._changed:
             self._scans[status.key] = status
+            self.remember(status.file)
             self.touch()
+
+    def remember(self, file: str | None) -> None:
+        """Note that a scan is, or was, saved in this file."""
+        if file and os.path.isabs(file):
+            folder = os.path.dirname(file)
+            with self._changed:
+                self._folders.pop(folder, None)
+                self._folders[folder] = None
+                if len(self._folders) > _MOST_FOLDERS:
+                    del self._folders[next(iter(self._folders))]
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders in which scans were saved, also purged ones; the newest last."""
+        with self._changed:
+            return list(self._folders)
 
     def touch(self) -> None:
         """Let who waits here look again."""
