@@ -1,7 +1,7 @@
 """A parent that starts a writer again whenever it dies.
 
-A writer that had worked is started again at once: it recovers its files itself, and BLISS, which asks
-every 3 s, may not notice that it was away. The files of one that died early are recovered before.
+A writer that had worked is started again at once: it recovers its files itself, and BLISS, which
+asks every 3 s, may not notice that it was away. The files of one that died early are recovered before.
 This parent opens no data file itself, so that nothing a damaged file does can end it.
 """
 
