@@ -6,7 +6,7 @@ Writers put snapshots up, faces read them: neither ever waits for the other, for
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from nexus_writer_service.model.description import ScanKey
@@ -14,6 +14,9 @@ from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Verdict
 
 T = TypeVar("T")
+
+PURGE_AFTER = timedelta(minutes=5)
+"""How long a scan that is over stays on the board [seed 000]."""
 
 
 @dataclass(frozen=True, slots=True)

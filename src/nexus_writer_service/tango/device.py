@@ -69,7 +69,9 @@ class NexusWriter(WatchedDevice):
             self.set_change_event(name, True, False)
         self._watcher.start()
         try:
-            self._start()
+            # A server that starts gets its devices into the database at once: until then BLISS asks
+            # in vain, and stops its scan.
+            self._start(wait=not tango.Util.instance().is_svr_starting())
         except SettingsError as error:
             _log.error("%s: %s", self.get_name(), error)
 
@@ -204,7 +206,7 @@ class NexusWriter(WatchedDevice):
 
     # --------------------------------------------------------------------------- inside
 
-    def _start(self) -> None:
+    def _start(self, *, wait: bool = True) -> None:
         try:
             configuration = self.configuration(profiling=self.profiling_now)
         except SettingsError as error:
@@ -217,7 +219,7 @@ class NexusWriter(WatchedDevice):
             type(self).ask_free,
         )
         options = configuration.options
-        self.control.start(options, configuration.connect, disk, options.roots)
+        self.control.start(options, configuration.connect, disk, options.roots, wait=wait)
 
     def _push(self, name: str, value: Any) -> None:
         """Push a change event."""
