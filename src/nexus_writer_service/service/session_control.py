@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import replace
 from datetime import timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nexus_writer_service.errors import (
     DiskSpaceError,
@@ -22,13 +22,17 @@ from nexus_writer_service.errors import (
     UnknownScanError,
 )
 from nexus_writer_service.model.backlog import Backlog
-from nexus_writer_service.model.states import SessionState
+from nexus_writer_service.model.description import ScanKey
+from nexus_writer_service.model.states import ScanState, SessionState
 from nexus_writer_service.service.clock import Clock, SystemClock
 from nexus_writer_service.service.directories import DirectoryMaker
 from nexus_writer_service.service.disk_space import DiskWatch
-from nexus_writer_service.service.session_service import SessionOptions, SessionService
-from nexus_writer_service.service.session_writer import PURGE_AFTER, Source
-from nexus_writer_service.service.status import ScanStatus, StatusBoard
+from nexus_writer_service.service.session_options import SessionOptions
+from nexus_writer_service.service.status import PURGE_AFTER, ScanStatus, StatusBoard
+
+if TYPE_CHECKING:
+    from nexus_writer_service.service.session_service import SessionService
+    from nexus_writer_service.service.session_writer import Source
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +65,7 @@ _KILLED = "abandoned by the command kill_scan; its entry in the file is not ende
 class Connect(Protocol):
     """Makes the source of scans, and holds what makes sure that only one writer has it."""
 
-    def __call__(self, backlog: Backlog) -> Source:
+    def __call__(self, backlog: Backlog) -> "Source":
         """Make the source that tells this much of the past."""
 
     def release(self) -> None:
@@ -101,7 +105,7 @@ class SessionControl:
         return service.session.state, service.session.reason
 
     @property
-    def service(self) -> SessionService | None:
+    def service(self) -> "SessionService | None":
         """What saves the scans, while it is started."""
         return self._service
 
@@ -111,6 +115,8 @@ class SessionControl:
         connect: Connect,
         disk: DiskWatch,
         makeable: tuple[str, ...] = (),
+        *,
+        wait: bool = True,
     ) -> None:
         """Listen to the session, unless that is being done; out of OFF and FAULT.
 
@@ -119,6 +125,7 @@ class SessionControl:
             connect: makes the source of scans.
             disk: looks at the disks; stopped when the session is started again.
             makeable: where directories may be made; empty: where the session's scans are.
+            wait: a moment, until it is done; else it may be INIT yet.
         """
         with self._changing:
             if self._listens():
@@ -131,7 +138,8 @@ class SessionControl:
             self._rest(SessionState.INIT, "starting")
             self._started = self._clock.monotonic()
             self._operate(lambda: self._start(broken, options, connect, disk))
-        self._await_operation()
+        if wait:
+            self._await_operation()
 
     def stop(self) -> None:
         """Listen no longer.
@@ -183,11 +191,23 @@ class SessionControl:
     def scan(self, name: str) -> ScanStatus:
         """The scan of this name: the newest that is not over, else the newest.
 
-        One that is about to be announced is waited for.
+        One that is about to be announced is waited for. While the session is INIT, which is when
+        the writer comes back in the middle of a scan, every scan exists in INIT: BLISS stops a scan
+        that its writer does not know.
 
         Raises:
             UnknownScanError: there is none.
         """
+        try:
+            return self._announced(name)
+        except UnknownScanError:
+            state, reason = self.state
+            if state is not SessionState.INIT:
+                raise
+            why = f"which scans there are is not known yet: {reason}"
+            return ScanStatus(ScanKey(name), name, "", ScanState.INIT, why, self._clock.now())
+
+    def _announced(self, name: str) -> ScanStatus:
         status = self.board.find(name)
         if status is None:
             status = self.board.wait_for(lambda: self.board.find(name), self._patience)
@@ -234,7 +254,7 @@ class SessionControl:
         Raises:
             UnknownScanError: there is no such scan.
         """
-        status = self.scan(name)
+        status = self._announced(name)
         if (service := self._service) and not status.over:
             service.stop_scan(status.key, _STOPPED)
             self._over(status)
@@ -246,7 +266,7 @@ class SessionControl:
             UnknownScanError: there is no such scan.
             StateError: the writer does not get to it, since a disk stalls.
         """
-        status = self.scan(name)
+        status = self._announced(name)
         if (service := self._service) and not status.over:
             service.kill_scan(status.key, _KILLED)
             if not self._over(status):
@@ -323,11 +343,14 @@ class SessionControl:
 
     def _start(
         self,
-        broken: SessionService | None,
+        broken: "SessionService | None",
         options: SessionOptions,
         connect: Connect,
         disk: DiskWatch,
     ) -> None:
+        # With it comes all that reads and writes, a third of the start: the device is there before.
+        from nexus_writer_service.service.session_service import SessionService  # noqa: PLC0415
+
         try:
             if broken is not None:
                 broken.stop()
@@ -351,7 +374,7 @@ class SessionControl:
                 self.board.remember(file)
             self.board.touch()
 
-    def _stop(self, service: SessionService | None, state: SessionState, reason: str) -> None:
+    def _stop(self, service: "SessionService | None", state: SessionState, reason: str) -> None:
         if service is None:
             service = self._service  # a start was still going on
         if service is not None:

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from nexus_writer_service.model.description import ScanKey
@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 _MOST_FOLDERS = 1000
 """Folders that are remembered."""
+PURGE_AFTER = timedelta(minutes=5)
+"""How long a scan that is over stays on the board [seed 000]."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,9 @@ class NexusWriter(WatchedDevice):
             self.set_change_event(name, True, False)
         self._watcher.start()
         try:
-            self._start()
+            # A server that starts gets its devices into the database at once: until then BLISS asks
+            # in vain, and stops its scan.
+            self._start(wait=not tango.Util.instance().is_svr_starting())
         except SettingsError as error:
             _log.error("%s: %s", self.get_name(), error)
 
@@ -205,7 +207,7 @@ class NexusWriter(WatchedDevice):
 
     # --------------------------------------------------------------------------- inside
 
-    def _start(self) -> None:
+    def _start(self, *, wait: bool = True) -> None:
         try:
             configuration = self.configuration(profiling=self.profiling_now)
         except SettingsError as error:
@@ -218,7 +220,7 @@ class NexusWriter(WatchedDevice):
             type(self).ask_free,
         )
         options = configuration.options
-        self.control.start(options, configuration.connect, disk, options.roots)
+        self.control.start(options, configuration.connect, disk, options.roots, wait=wait)
 
     # Tango wraps dev_state and dev_status into what only a living device has: these two are for
     # our own threads.
