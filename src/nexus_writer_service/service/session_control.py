@@ -10,8 +10,9 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from nexus_writer_service.errors import (
     DiskSpaceError,
@@ -31,9 +32,13 @@ from nexus_writer_service.service.status import ScanStatus, StatusBoard
 
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 ANNOUNCEMENT_PATIENCE = 0.05
 """Seconds for which a question about a scan waits for one that is just being announced. BLISS asks
-a millisecond after it has created the scan, and once more after 100 ms if the answer is no."""
+some milliseconds after it has created the scan, and once more after 100 ms if the answer is no. The
+announcement takes 1 to 2 ms, longer only where processes wait for a processor. Nobody else waits
+meanwhile (``aside``), so patience costs less than a no, and an answer is never made up."""
 _START_PATIENCE = 2.0
 """The same just after the start, when scans that are running are still being found: BLISS stops a
 scan that its writer does not know."""
@@ -66,9 +71,17 @@ class Connect(Protocol):
 
 
 class SessionControl:
-    """Starts and stops the service of a session. For any threads."""
+    """Starts and stops the service of a session. For any threads.
 
-    def __init__(self) -> None:
+    Args:
+        aside: entered by a thread for as long as it waits here, so that what it holds of its face
+            keeps nobody else waiting.
+    """
+
+    def __init__(
+        self, aside: Callable[[], AbstractContextManager[object]] = nullcontext
+    ) -> None:
+        self._aside = aside
         self.board = StatusBoard()
         """The states of scans, kept over stop and start; touched also when the session changes."""
         self._clock = SystemClock()
@@ -181,9 +194,7 @@ class SessionControl:
         Raises:
             UnknownScanError: there is none.
         """
-        status = self.board.find(name)
-        if status is None:
-            status = self.board.wait_for(lambda: self.board.find(name), self._patience)
+        status = self._wait_for(lambda: self.board.find(name), self._patience)
         if status is None:
             raise UnknownScanError(
                 f"no scan {name!r} is known here: it was not created in this session, or it ended "
@@ -193,8 +204,11 @@ class SessionControl:
         return status
 
     def scan_exists(self, name: str) -> bool:
-        """Whether the scan was announced; one that is about to be is waited for."""
-        if self.board.wait_for(lambda: self._unfinished(name), self._patience):
+        """Whether the scan was announced; one that is about to be is waited for.
+
+        Also when another of this name is over: BLISS means the one that it has just created.
+        """
+        if self._wait_for(lambda: self._unfinished(name), self._patience):
             return True
         return self.board.find(name) is not None
 
@@ -264,12 +278,13 @@ class SessionControl:
         path = os.path.normpath(path)
         directories = self._directories
         patience = _DIRECTORY_ANNOUNCEMENT_PATIENCE if self._listens() else 0.0
-        if not self.board.wait_for(lambda: directories.allows(path), patience):
+        if not self._wait_for(lambda: directories.allows(path), patience):
             raise FilePathError(
                 f"{path} may not be made here: it is neither below the property data_roots nor, "
                 "if that is not set, where a scan of this session is saved"
             )
-        directories.make(path, DIRECTORY_PATIENCE)
+        with self._aside():
+            directories.make(path, DIRECTORY_PATIENCE)
 
     # ------------------------------------------------------------------------------ inside
 
@@ -286,6 +301,14 @@ class SessionControl:
             return _START_PATIENCE
         return ANNOUNCEMENT_PATIENCE if self._listens() else 0.0
 
+    def _wait_for(self, condition: Callable[[], T], patience: float) -> T:
+        """What ``condition`` says of the board; not before it is true, or patience is at its end."""
+        found = condition()
+        if found or not patience:
+            return found
+        with self._aside():
+            return self.board.wait_for(condition, patience)
+
     def _unfinished(self, name: str) -> bool:
         status = self.board.find(name)
         return status is not None and not status.state.final
@@ -295,7 +318,7 @@ class SessionControl:
             status = self.board.get(scan.key)
             return status is None or status.over
 
-        return self.board.wait_for(over, END_PATIENCE)
+        return self._wait_for(over, END_PATIENCE)
 
     def _folders(self) -> list[str]:
         files = [status.file for status in self.board]
@@ -308,7 +331,8 @@ class SessionControl:
         if self._operating is None:
             return True
         try:
-            self._operating.result(OPERATION_PATIENCE)
+            with self._aside():
+                self._operating.result(OPERATION_PATIENCE)
         except NotYet:
             return False
         return True
