@@ -63,7 +63,8 @@ class NexusWriter(WatchedDevice):
         self.profiling_now = SETTINGS[0]
         self.fault_policy_now = FaultPolicy.ANY_LOST_CHANNEL
         self.figures = Figures()
-        self.control = SessionControl(self.clock)
+        # Who waits in a command gives up Tango's lock on the device meanwhile.
+        self.control = SessionControl(self.clock, lambda: tango.AutoTangoAllowThreads(self))
         self._watcher = Watcher(self.control, self._newest, self._push, self.clock)
         super().__init__(*args)
 
