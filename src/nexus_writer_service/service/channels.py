@@ -1,6 +1,7 @@
 """All channels of a scan that are to be saved: events in, datasets and accounts out."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from nexus_writer_service.errors import DatasetError
 from nexus_writer_service.layout.plan import ScanPlan
@@ -10,6 +11,9 @@ from nexus_writer_service.model.verdict import ChannelTally, Verdict
 from nexus_writer_service.service.channel_writer import ChannelWriter
 from nexus_writer_service.service.scan_file import ScanFile
 from nexus_writer_service.service.troubles import Troubles
+
+_MOST_NAMED: Final = 3
+"""Channels that are named of many that are alike."""
 
 ChannelEvent = Points | Frames | Scans | Sealed | Lost
 
@@ -99,6 +103,24 @@ class Channels:
             if channel.begun and channel.place is not None
         }
 
+    def unequal_lengths(self) -> tuple[str, ...]:
+        """For each entry whose channels differ in length, a text that says so.
+
+        They stay as they are: to cut the longer ones would lose data, to fill up the shorter ones
+        would invent some. Detectors of another rate than the motors' differ rightly.
+        """
+        entries: dict[str, dict[int, list[str]]] = {}
+        for channel in self._all.values():
+            if channel.place is not None and not channel.lost:
+                lengths = entries.setdefault(channel.place.path.split("/")[1], {})
+                lengths.setdefault(channel.reached, []).append(channel.name)
+        return tuple(
+            f"the channels of entry {entry} differ in length: "
+            + "; ".join(_of_one_length(n, lengths[n]) for n in sorted(lengths, reverse=True))
+            for entry, lengths in entries.items()
+            if len(lengths) > 1
+        )
+
     @property
     def written(self) -> list[int]:
         """Points written of each channel that has a dataset."""
@@ -173,3 +195,10 @@ class Channels:
     def _give_up(self, channel: ChannelWriter, reason: str) -> None:
         channel.lose(reason)
         self._troubles.alarm(f"channel {channel.name}: {reason}; the other channels go on")
+
+
+def _of_one_length(length: int, names: list[str]) -> str:
+    """Some of the channels of one length."""
+    more = len(names) - _MOST_NAMED
+    shown = ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"{length} points of {shown}"

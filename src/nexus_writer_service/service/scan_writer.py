@@ -308,11 +308,12 @@ class ScanWriter:
         self._conclude()
 
     def _judge(self) -> Verdict:
+        unequal = self._channels.unequal_lengths() if self._channels else ()
         return judge(
             self._channels.tallies() if self._channels else (),
             failure=self._failure,
             problems=self._troubles.problems,
-            warnings=self._troubles.warnings,
+            warnings=(*self._troubles.warnings, *unequal),
         )
 
     def _interrupted(self, *reasons: str) -> Verdict:
