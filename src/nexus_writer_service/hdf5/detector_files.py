@@ -123,12 +123,26 @@ def _hdf5_pixels(run: Run, data_path: str, sample: Shape) -> Iterator[Array]:
             if data.ndim == len(sample):  # a file with one frame need not have an axis for it
                 yield data[()][np.newaxis]
                 return
-            stop = min(run.index + run.count, data.shape[0])
+            stop = _written(data, run.index, min(run.index + run.count, data.shape[0]))
             step = max(1, _BLOCK_BYTES // max(1, data.nbytes // max(1, data.shape[0])))
             for start in range(run.index, stop, step):
                 yield data[start : min(start + step, stop)]
     except FAILURES:
         return
+
+
+def _written(data: h5py.Dataset, start: int, stop: int) -> int:
+    """Up to which frame the detector has written, as far as the file tells: by its chunks.
+
+    A detector server can make the dataset for all frames before it has the first one.
+    """
+    if data.chunks is None:
+        return stop
+    corner = (0,) * (data.ndim - 1)
+    for frame in range(start // data.chunks[0] * data.chunks[0], stop, data.chunks[0]):
+        if data.id.get_chunk_info_by_coord((frame, *corner)).byte_offset is None:
+            return max(start, frame)
+    return stop
 
 
 def _fabio_pixels(run: Run) -> Iterator[Array]:

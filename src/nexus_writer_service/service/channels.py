@@ -15,6 +15,9 @@ from nexus_writer_service.service.troubles import Troubles
 _MOST_NAMED: Final = 3
 """Channels that are named of many that are alike."""
 
+_MOST_SKIPPED: Final = 100
+"""Files that are given up at once: other scans of the process wait meanwhile."""
+
 ChannelEvent = Points | Frames | Scans | Sealed | Lost
 
 
@@ -81,13 +84,40 @@ class Channels:
             case Lost():
                 self._lose(channel, event)
 
+    def extend(self) -> None:
+        """Take in more of the images that are there while the scan goes on."""
+        for channel in self._images:
+            if channel.reached < channel.available:
+                self._extend(channel)
+
     def catch_up(self) -> bool:
         """Take in images whose files have come by now; tells whether some are still missing."""
         missing = False
-        for channel in self._all.values():
-            if channel.content is Content.IMAGES and channel.begun:
-                missing = self._catch_up(channel) or missing
+        for channel in self._images:
+            missing = self._catch_up(channel) or missing
         return missing
+
+    def skip_missing(self) -> bool:
+        """Give up images that are awaited, up to the next ones that can be had.
+
+        Tells whether there were any. Not all at once where there are many.
+        """
+        skipped = False
+        for channel in self._images:
+            for _ in range(_MOST_SKIPPED):
+                gap = channel.skip_missing(self._file)
+                if gap is None:
+                    break
+                skipped = True
+                self._catch_up(channel)
+                if channel.reached > gap.stop:
+                    break
+        return skipped
+
+    @property
+    def frames(self) -> int:
+        """Frames that are in the file, or known not to be had."""
+        return sum(channel.reached for channel in self._images)
 
     # ------------------------------------------------------------------------------ accounts
 
@@ -147,15 +177,25 @@ class Channels:
     def _add_frames(self, channel: ChannelWriter, event: Frames) -> None:
         if channel.place is None or not self._ready(channel):
             return
-        channel.frames = event.saved if channel.place.copied else event.count
-        self._catch_up(channel)
-        channel.frames = event.count
+        channel.frames, channel.saved = event.count, event.saved
+        self._extend(channel)
 
     def _add_scans(self, channel: ChannelWriter, event: Scans) -> None:
         trees = self._plan.references(event.channel, event.references)
         self._troubles.complain(self._scan_file.merge(trees, warn=self._troubles.warn))
         channel.take(event.start, len(event.references))
         self.note_due = True
+
+    @property
+    def _images(self) -> list[ChannelWriter]:
+        """The channels of images that have begun."""
+        return [one for one in self._all.values() if one.content is Content.IMAGES and one.begun]
+
+    def _extend(self, channel: ChannelWriter) -> None:
+        try:
+            channel.extend(self._file, channel.available)
+        except DatasetError as error:
+            self._give_up(channel, str(error))
 
     def _catch_up(self, channel: ChannelWriter) -> bool:
         try:

@@ -77,7 +77,7 @@ class ScanWriter:
         self._verdict: Verdict | None = None
         self._last_commit: int | None = None
         """Which commit of the file has all of the scan."""
-        self._deadline = 0.0
+        self._deadline = self._patience = 0.0
         self._disk_due = 0.0
         self._disk_full: str | None = None
         reason = "announced" if wanted else "saving is disabled: not for this writer"
@@ -127,6 +127,8 @@ class ScanWriter:
         if self._stage is _Stage.WRITING and now >= self._disk_due:
             self._disk_due = now + _DISK_PERIOD
             self._look_at_disk()
+        if self._stage is _Stage.WRITING and self._channels is not None:
+            self._channels.extend()
         if self._stage is _Stage.AWAITING_FILES:
             self._await_files()
         if self._stage in (_Stage.WRITING, _Stage.AWAITING_FILES):
@@ -182,7 +184,7 @@ class ScanWriter:
         self._suspended = reason
         self.before_commit()
         if self._stage in (_Stage.WRITING, _Stage.AWAITING_FILES) and self._channels is not None:
-            self._channels.catch_up()
+            self._channels.extend()
             self._verdict = self._interrupted(reason)
             self._note(self._verdict)
             self._await_commit(patience=0.0)
@@ -267,16 +269,31 @@ class ScanWriter:
             self._conclude()
             return
         self._stage = _Stage.AWAITING_FILES
+        self._patience = patience
         self._deadline = self._around.clock.monotonic() + patience
         self._await_files()
 
     def _await_files(self) -> None:
-        """Finish as soon as all detector files are there, or when patience ends."""
-        missing = self._channels is not None and self._channels.catch_up()
-        if not missing or self._around.clock.monotonic() >= self._deadline:
+        """Finish as soon as all detector files are there, or when patience ends.
+
+        Patience begins anew while more and more frames are copied. At its end those are given up
+        that cannot be read, but not the ones behind them.
+        """
+        channels = self._channels
+        frames = channels.frames if channels else 0
+        if channels is None or not channels.catch_up():
             self._finish()
-        else:
-            self._report(reason=f"ended; files of detectors are awaited {self._until()}")
+            return
+        now = self._around.clock.monotonic()
+        if channels.frames > frames:
+            self._deadline = max(self._deadline, now + self._patience)
+        elif now >= self._deadline:
+            if not channels.skip_missing():
+                self._finish()
+                return
+            self._patience = 0.0
+            self._note(Verdict(Outcome.RUNNING, channels=channels.tallies()))
+        self._report(reason=f"ended; files of detectors are awaited {self._until()}")
 
     def _finish(self) -> None:
         if self._plan is not None:
