@@ -16,7 +16,14 @@ import numpy as np
 from h5py import h5d, h5p, h5s
 
 from nexus_writer_service.errors import DatasetError
-from nexus_writer_service.hdf5.detector_files import holds, is_there, pixels, raw_places, runs
+from nexus_writer_service.hdf5.detector_files import (
+    is_there,
+    lacking,
+    pixels,
+    raw_places,
+    runs,
+    unreadable,
+)
 from nexus_writer_service.hdf5.place import Place
 from nexus_writer_service.hdf5.resume import points_in
 from nexus_writer_service.hdf5.selections import Spaces, boxes
@@ -96,11 +103,11 @@ class Announced:
         self.frames = max(self.frames, frames)
 
     def missing(self) -> tuple[str, ...]:
-        """Files that are not there; the newest must also hold its frames."""
+        """Files that are not there; the newest must also have its frames."""
         self._unseen = [path for path in self._unseen if not is_there(path)]
         path, frames = self._newest
-        if frames and path not in self._unseen and not holds(self.files, path, frames, self._rank):
-            return (*self._unseen, path)
+        if frames and path not in self._unseen:
+            return (*self._unseen, *lacking(self.files, path, frames, self._rank))
         return tuple(self._unseen)
 
     def paths(self, frames: int) -> tuple[str, ...]:
@@ -316,5 +323,6 @@ class CopiedStack(Stream, Stack):
         run = next(runs(self._node.files, self.length, self.announced.frames), None)
         if run is None:
             return None
-        self.leave_out(run.count)
-        return run.frame, run.frame + run.count
+        count = unreadable(run, self._node.files, self._node.sample)
+        self.leave_out(count)
+        return run.frame, run.frame + count
