@@ -29,7 +29,6 @@ from nexus_writer_service.model.events import (
     Points,
     Prepared,
     ScanEvent,
-    ScanReference,
     Scans,
     Sealed,
 )
@@ -145,10 +144,8 @@ def _story(
     for name, channel in scan.channels.items():
         length = recorded.lengths[name]
         if channel.content is Content.SCANS:
-            same = [ScanReference(scan.key, scan.number, scan.path, (f"{scan.number}.1",))]
-            references = recorded.refers_to or tuple(same * length)
-            length = len(references)
-            yield Scans(scan.key, name, 0, references)
+            length = len(recorded.refers_to)
+            yield Scans(scan.key, name, 0, recorded.refers_to)
         elif channel.images is not None:
             _write_frames(channel.images, points[name])
             yield Frames(scan.key, name, length, length)
@@ -183,6 +180,8 @@ def _write_frames(files: ImageFiles, frames: list[Array]) -> None:
 def _write_targets(recorded: RecordedScan) -> None:
     """The scans in other files that a sequence speaks of."""
     for reference in recorded.refers_to:
+        if reference.path == recorded.document["info"]["filename"]:
+            continue
         path = Path(str(reference.path))
         path.parent.mkdir(parents=True, exist_ok=True)
         with h5py.File(path, "a") as file:

@@ -31,6 +31,8 @@ ALLOWED = {
     r"/15\.1/measurement/x: only ours": "k14c*",
     r"/15\.1/instrument/(elapsed_time|epoch)/value: shape": "k14c*",
     r"/18\.1/instrument/(elapsed_time|epoch)/value: shape": "k14e*",
+    # The record of a sequence.
+    r"/\d+\.1/subscans(/\d+\.\d+)?: only ours": "k1[89]*",
     # A misprint of the reference leaves one of the two count rates without unit.
     r".*/event_count_rate: attrs": "k11_mca",
     # The name of the files' maker, and a misprint of the reference put right (both are written).

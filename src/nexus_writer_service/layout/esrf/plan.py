@@ -9,7 +9,7 @@ from nexus_writer_service.layout.esrf.entry import Entry, iso
 from nexus_writer_service.layout.esrf.masterfiles import ReferenceLinks, master_links, scan_file
 from nexus_writer_service.layout.esrf.slots import slots_of
 from nexus_writer_service.layout.esrf.storage import COMPRESSIONS, DEFAULT_COMPRESSION
-from nexus_writer_service.layout.esrf.structure import Structure
+from nexus_writer_service.layout.esrf.structure import Structure, subscans
 from nexus_writer_service.layout.plan import Place, Trees
 from nexus_writer_service.model.description import ChannelName, ScanDescription, Subscan
 from nexus_writer_service.model.events import ScanReference
@@ -131,9 +131,13 @@ class EsrfPlan:
         return {self._file: merged(*found)} if found else {}
 
     def references(self, channel: ChannelName, scans: tuple[ScanReference, ...]) -> Trees:
-        """External links to the entries of a sequence's scans that live in other files."""
-        found = self._references.links(scans)
-        return {self._file: Group(found)} if found else {}
+        """Links to the scans of a sequence, in its entry; to those of other files in the root, too.
+
+        A sequence has one top master, so one entry.
+        """
+        record = subscans(self._references.record(scans))
+        entry = Group({self._entries[0].name: record})
+        return {self._file: merged(Group(self._references.links(scans)), entry)}
 
     def finish(self, scan: ScanDescription, now: datetime) -> Trees:
         """End time and reason, last positions, all metadata again; the last entry as default.
