@@ -13,6 +13,7 @@ import pytest
 from h5grove.content import DatasetContent, get_content_from_file
 from silx.io.nxdata.parse import get_default
 from silx.io.utils import open as silx_open
+from tests.support_session import check_values
 from tests.support_waiting import wait_for
 
 from nexus_writer_service.hdf5.tree_text import tree_lines
