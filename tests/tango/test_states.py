@@ -88,6 +88,7 @@ def test_initialized_it_takes_new_properties_and_goes_on(server, device, session
         ("reader_patience", "-1", "the property reader_patience is -1"),
         ("fault_policy", "never", "the property fault_policy is 'never'"),
         ("durability", "eternal", "the property durability is 'eternal'"),
+        ("compression", "zip", "the property compression is 'zip'"),
         ("data_roots", "data", "relative"),
         ("history", "history.sqlite", "relative"),
         ("beacon_host", "localhost:1", "they have to be the same text"),

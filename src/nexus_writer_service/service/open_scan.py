@@ -75,8 +75,14 @@ class OpenScan:
         """The accounts of all channels."""
         return self._channels.tallies() if self._channels else ()
 
-    def no_room(self) -> str | None:
-        """Why nothing more can be written; None while there is enough room on the disk."""
+    def look_around(self) -> str | None:
+        """Try again to link from files that were in use; see whether there is room.
+
+        Returns:
+            Why nothing more can be written; None while there is enough room on the disk.
+        """
+        if self._scan_file is not None:
+            self._scan_file.link_again()
         try:
             self._troubles.warn(self._around.disk.check(self.path))
         except FileError as error:
@@ -127,6 +133,8 @@ class OpenScan:
         """
         self._merge(self._plan.finish(scan, self._around.clock.now()))
         self._merge_plots(final=True)
+        if self._scan_file is not None:
+            self._troubles.warn(*self._scan_file.link_again())
 
     def say(self, verdict: Verdict) -> None:
         """Say in the file how far the scan is, or what became of it."""
@@ -151,7 +159,7 @@ class OpenScan:
 
     def _begin(self, scan: ScanDescription, scan_file: ScanFile) -> Channels:
         self._merge(self._plan.start(self._around.clock.now()))
-        self._merge(self._plan.links)
+        scan_file.link(self._plan.links(self._around.clock.now()))
         channels = Channels(scan, self._plan, scan_file, self._troubles)
         if self.note is not None:
             channels.go_on_from(self.note.verdict)

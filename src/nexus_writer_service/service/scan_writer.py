@@ -10,7 +10,6 @@ a dataset how many of its points are there.
 """
 
 import logging
-from datetime import timedelta
 from enum import Enum, auto
 
 from nexus_writer_service.errors import EntryExistsError, FileError, FileLockedError, LayoutError
@@ -19,6 +18,7 @@ from nexus_writer_service.model.description import ScanDescription
 from nexus_writer_service.model.events import Announced, Ended, Prepared, ScanEvent, Vanished
 from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Outcome, Verdict, judge
+from nexus_writer_service.service.clock import until
 from nexus_writer_service.service.lockout import Lockout
 from nexus_writer_service.service.open_scan import OpenScan
 from nexus_writer_service.service.scan_report import ScanReport
@@ -131,7 +131,7 @@ class ScanWriter:
             self._try_again(self._lockout)
         if self._open is not None and self._stage is _Stage.WRITING and now >= self._disk_due:
             self._disk_due = now + _DISK_PERIOD
-            self._disk_full = self._open.no_room()
+            self._disk_full = self._open.look_around()
         if self._stage is _Stage.AWAITING_FILES:
             self._await_files()
         if self._stage in (_Stage.WRITING, _Stage.AWAITING_FILES):
@@ -356,9 +356,7 @@ class ScanWriter:
 
     def _until(self) -> str:
         """Up to when something is awaited."""
-        clock = self._around.clock
-        left = timedelta(seconds=max(0.0, self._deadline - clock.monotonic()))
-        return f"until {clock.now() + left:%H:%M:%S}"
+        return until(self._around.clock, self._deadline)
 
     def _change(self, state: ScanState, reason: str) -> None:
         self._shown.change(state, reason, **self._facts())
