@@ -243,7 +243,7 @@ class ScanWriter:
         """Keep what comes until whoever has the file lets go of it."""
         if self._lockout is None:
             _log.error("scan %s waits for its file: %s", self.scan.name, reason)
-            self._lockout = Lockout(reason, self._around.clock)
+            self._lockout = Lockout(reason, self._around.clock, self._around.held)
         self._stage = _Stage.LOCKED_OUT
         self._report(reason=f"waits for its file: {reason}")
 
@@ -253,7 +253,7 @@ class ScanWriter:
         elif lockout.due:
             self._prepare(self.scan)
         if self._lockout is None:
-            for event in lockout.events():
+            for event in lockout.end_waiting():
                 self.feed(event)
 
     # --------------------------------------------------------------------------------- end
@@ -347,7 +347,9 @@ class ScanWriter:
         if self._verdict is None or self._failure:
             self._verdict = self._judge()
         self._stage = _Stage.OVER
-        self._lockout = None
+        if self._lockout is not None:
+            self._lockout.end_waiting()
+            self._lockout = None
         if self._open is not None:
             self._open.close()
         self._around.profiler.stop(self.scan.name)

@@ -59,6 +59,8 @@ OPERATION_PATIENCE = 2.0
 """Seconds for which ``start`` and ``stop`` wait until that is done."""
 _LONGEST_PATH = 4095
 """Of Linux."""
+_LONGEST_SHOWN = 200
+_LISTED = PURGE_AFTER // timedelta(minutes=1)
 _PURGE_NOW = timedelta(seconds=5)
 
 _STOPPED = "stopped by the command stop_scan"
@@ -211,9 +213,9 @@ class SessionControl:
         status = self._wait_for(lambda: self.board.find(name), self._patience)
         if status is None:
             raise UnknownScanError(
-                f"no scan {name!r} is known here: it was not created in this session, or it ended "
-                f"more than {PURGE_AFTER // timedelta(minutes=1)} minutes ago (nexus-writer "
-                "history tells what became of it)"
+                f"no scan {shortened(name)} is known here: it was not created in this session, or "
+                f"it ended more than {_LISTED} minutes ago (nexus-writer history tells what became "
+                "of it)"
             )
         return status
 
@@ -289,9 +291,9 @@ class SessionControl:
             FileError: it cannot be made.
         """
         if not os.path.isabs(path):
-            raise FilePathError(f"{path!r} is no absolute path")
+            raise FilePathError(f"{shortened(path)} is no absolute path")
         if len(path) > _LONGEST_PATH or "\0" in path:
-            raise FilePathError(f"{path[:80]!r}... ({len(path)} characters) cannot be a path")
+            raise FilePathError(f"{shortened(path)} ({len(path)} characters) cannot be a path")
         path = os.path.normpath(path)
         directories = self._directories
         patience = _DIRECTORY_ANNOUNCEMENT_PATIENCE if self._listens() else 0.0
@@ -399,3 +401,8 @@ class SessionControl:
     def _rest(self, state: SessionState, reason: str) -> None:
         self._resting = (state, reason)
         self.board.touch()
+
+
+def shortened(text: str) -> str:
+    """What somebody gave, for a message of reasonable length."""
+    return repr(text) if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]!r}..."
