@@ -4,8 +4,8 @@
     python -m bench.tango_latency [--scans 20] [--seconds 3] [--creations 500]
     python -m bench.tango_latency --device NAME --redis URL      a device that is there
 
-Two devices in turn: ours, and a dummy that does nothing, which tells what Tango and the machine take
-of each figure. First nothing else runs, then our device writes scans.
+Two devices in turn: ours, and a dummy that does nothing, which tells how much of each figure is
+Tango's and the machine's. First nothing else runs, then our device writes scans.
 """
 
 import argparse
@@ -190,9 +190,7 @@ def main() -> None:
         place = scene_of(options.device, options.redis, folder) if options.device else None
         with place or own_scene(folder) as scene:
             time.sleep(_SETTLING)
-            rows = [
-                row for scans in (0, options.scans) for row in measure(scene, options, scans)
-            ]
+            rows = [row for scans in (0, options.scans) for row in measure(scene, options, scans)]
     show(rows)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     document = {"machine": machine(), "rows": [asdict(row) for row in rows]}

@@ -34,7 +34,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What there is to measure: devices, and the database of the scans that they are asked about."""
+    """What there is to measure: devices, and the database of scans that they are asked about."""
 
     subjects: Sequence[Subject]
     redis: str

@@ -14,6 +14,7 @@ from tests.support_waiting import wait_for
 
 from nexus_writer_service.errors import UnknownScanError
 from nexus_writer_service.layout.esrf import EsrfOptions
+from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.states import ScanState, SessionState
 from nexus_writer_service.service.disk_space import DiskWatch
@@ -34,9 +35,10 @@ QUESTIONS: dict[str, Callable[[SessionControl], object]] = {
     "all scans": lambda control: list(control.board),
     "running": lambda control: control.board.running(),
 }
-OUTSIDE = frozenset(
-    "posix _io io _socket socket select selectors hiredis redis h5py sqlite3 _sqlite3".split()
-)
+OUTSIDE = {
+    *("posix", "_io", "io", "_socket", "socket", "select", "selectors"),
+    *("hiredis", "redis", "h5py", "sqlite3", "_sqlite3"),
+}
 """Modules whose functions reach a disk or a server."""
 
 
@@ -52,7 +54,7 @@ class Connect:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    def __call__(self, backlog):
+    def __call__(self, backlog: Backlog) -> BlissSource:
         return BlissSource(self._url, "test_session", backlog=backlog)
 
     def release(self) -> None:
@@ -66,9 +68,10 @@ def calls_outside() -> Iterator[list[str]]:
 
     def look(frame: FrameType, event: str, function: Any) -> None:
         if event == "c_call":
-            module = getattr(function, "__module__", None) or type(
-                getattr(function, "__self__", None)
-            ).__module__
+            module = (
+                getattr(function, "__module__", None)
+                or type(getattr(function, "__self__", None)).__module__
+            )
             name = getattr(function, "__qualname__", "")
         elif event == "call":
             module, name = frame.f_globals.get("__name__", ""), frame.f_code.co_name
@@ -135,7 +138,7 @@ def test_who_waits_stands_aside_and_who_need_not_wait_does_not():
         aside.append("out")
 
     control = SessionControl(step_aside)
-    control._started = control._clock.monotonic()  # noqa: SLF001 - just started: it has patience
+    control._started = control._clock.monotonic()  # it has patience for a while
     announced = threading.Event()
 
     def announce() -> None:

@@ -11,7 +11,13 @@ from tests.support_device_server import await_scan, finish
 from tests.support_session import check_values
 from tests.support_waiting import wait_for
 
-from nexus_writer_service.testing.simulation import EsrfSaving, Faults, PlainSaving, designs, devices
+from nexus_writer_service.testing.simulation import (
+    EsrfSaving,
+    Faults,
+    PlainSaving,
+    designs,
+    devices,
+)
 
 pytestmark = pytest.mark.integration
 

@@ -78,9 +78,7 @@ class SessionControl:
             keeps nobody else waiting.
     """
 
-    def __init__(
-        self, aside: Callable[[], AbstractContextManager[object]] = nullcontext
-    ) -> None:
+    def __init__(self, aside: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
         self._aside = aside
         self.board = StatusBoard()
         """The states of scans, kept over stop and start; touched also when the session changes."""
@@ -302,7 +300,7 @@ class SessionControl:
         return ANNOUNCEMENT_PATIENCE if self._listens() else 0.0
 
     def _wait_for(self, condition: Callable[[], T], patience: float) -> T:
-        """What ``condition`` says of the board; not before it is true, or patience is at its end."""
+        """What ``condition`` says of the board as soon as it is true, or patience at its end."""
         found = condition()
         if found or not patience:
             return found

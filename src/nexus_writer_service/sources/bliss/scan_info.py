@@ -272,7 +272,9 @@ def _at_least(chosen: Fields, key: str, least: int, usual: int) -> int:
     return usual
 
 
-def _device_records(info: Fields, channels: Iterable[ChannelName]) -> dict[ChannelName, DeviceRecord]:
+def _device_records(
+    info: Fields, channels: Iterable[ChannelName]
+) -> dict[ChannelName, DeviceRecord]:
     """What the session says of the devices of these channels; it lists all that it has."""
     known = info.object("nexuswriter").object("devices")
     return {
