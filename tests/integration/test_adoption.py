@@ -260,7 +260,7 @@ def test_without_catching_up_only_new_scans_are_saved(redis_url, session, state)
 
 def test_scans_of_other_writers_that_are_over_are_not_heard_of(redis_url, session, state):
     session.data_writer = "nexus"
-    for _ in range(100):
+    for _ in range(30):
         session.loopscan(1)
     session.data_writer = "external"
     record = session.loopscan(3)
@@ -271,7 +271,7 @@ def test_scans_of_other_writers_that_are_over_are_not_heard_of(redis_url, sessio
 
 
 def test_a_scan_that_is_going_on_does_not_wait_for_the_others(redis_url, session, state):
-    others = [session.loopscan(2) for _ in range(60)]
+    others = [session.loopscan(2) for _ in range(20)]
     with session.open(lambda setting: designs.loopscan(setting, 10)) as scan:
         scan.prepare()
         scan.start()
@@ -282,7 +282,7 @@ def test_a_scan_that_is_going_on_does_not_wait_for_the_others(redis_url, session
             end(scan)
             assert saved(scan.record)
     announced = [line for line in writer.output.splitlines() if line.endswith(": announced")]
-    assert len(announced) == 61
+    assert len(announced) == 21
     assert scan.record.name in announced[0]
 
 
