@@ -5,8 +5,11 @@ channel, end) and many scans share a file:
 
 - a group that exists is entered; its NX_class must not differ,
 - attributes are set, others stay,
+- ``default`` leads viewers to the plot: it is not changed from a group that leads on to one that
+  does not,
 - a dataset that exists gets the new value,
-- a link takes the place of a dataset or another link, never of a group,
+- a link takes the place of a dataset or another link, never of a group; an external link that
+  makes way takes no place but finds one,
 - a stream dataset or image stack that exists stays as it is.
 """
 
@@ -134,6 +137,8 @@ class ExternalLink:
     file: str
     """Relative to the file that holds the link, wherever possible."""
     target: str
+    makes_way: bool = False
+    """Where something else has its name, it gets the name with the first free number: ``7.1_2``."""
 
 
 @dataclass(frozen=True, slots=True)

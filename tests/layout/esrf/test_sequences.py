@@ -46,7 +46,7 @@ def test_the_entry_links_to_each_entry_of_its_scans() -> None:
             "8.1": SoftLink("/8.1"),
             "8.2": SoftLink("/8.2"),
             "9.1": SoftLink("/9.1"),
-            "other_10.1": ExternalLink("./other.h5", "/10.1"),
+            "other_10.1": ExternalLink("./other.h5", "/10.1", makes_way=True),
         },
         {"NX_class": "NXcollection"},
     )

@@ -74,10 +74,10 @@ class EsrfPlan:
         """Names of the entries: ``<scan number>.<n>``, n = 1.. over the top masters by name."""
         return tuple(entry.name for entry in self._entries)
 
-    @property
-    def links(self) -> Trees:
+    def links(self, now: datetime) -> Trees:
         """Links to the entries in the files of dataset, collection and proposal."""
-        return self._links
+        updated = _updated(now)
+        return {path: merged(links, updated) for path, links in self._links.items()}
 
     @property
     def places(self) -> Mapping[ChannelName, Place]:
@@ -124,7 +124,7 @@ class EsrfPlan:
         """The entries with title, start, instrument, positions and the user's metadata."""
         trees = [entry.start(now) for entry in self._entries]
         trees += [one.start(self._scan.start_time) for one in self._applications]
-        return {self._file: merged(*trees)}
+        return {self._file: merged(*trees, _updated(now))}
 
     def first_point(self, channel: ChannelName) -> Trees:
         """A channel's dataset, its device, its links; nothing for one without a place."""
@@ -148,16 +148,24 @@ class EsrfPlan:
         return {self._file: tree} if tree.children else {}
 
     def finish(self, scan: ScanDescription, now: datetime) -> Trees:
-        """End time and reason, last positions, all metadata again; the last entry as default."""
+        """End time and reason, last positions, all metadata again; the last entry as default.
+
+        Merging keeps the default of a file that leads to a plot, unless the new one has a plot too.
+        """
         trees = [entry.finish(scan, now) for entry in self._entries]
         trees += [one.finish(iso(now)) for one in self._applications]
         trees.append(self._record.finish())
-        default = {"default": self._entries[-1].name}
-        return {self._file: merged(*trees, Group(attributes=default))}
+        default = Group(attributes={"default": self._entries[-1].name})
+        return {self._file: merged(*trees, default, _updated(now))}
 
     def verdict(self, verdict: Verdict) -> Trees:
         """The verdict in the writer's note of every entry."""
         return {self._file: merged(*(entry.verdict(verdict) for entry in self._entries))}
+
+
+def _updated(now: datetime) -> Group:
+    """What every change of a file says of itself [NXroot]."""
+    return Group(attributes={"file_update_time": iso(now)})
 
 
 def _entries(scan: ScanDescription, options: EsrfOptions, warnings: list[str]) -> tuple[Entry, ...]:
