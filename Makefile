@@ -11,8 +11,8 @@ help:
 	@echo "make demo        live scans become a NeXus file, with progress, verdicts and a plot"
 	@echo "make test        all tests"
 	@echo "make test-bliss  a real BLISS session against our writer (installs 1.6 GB once)"
-	@echo "make test-tango95  the tests of the Tango device with PyTango 9.5"
 	@echo "make trees       after a change of the layout: checked-in trees and docs/layout.md anew"
+	@echo "make test-tango95  the tests of the Tango device with PyTango 9.5"
 	@echo "make check       style, types, layers, spelling"
 	@echo "make bench       speed, beside the reference writer"
 

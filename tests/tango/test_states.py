@@ -10,6 +10,7 @@ from tests.support_beacon import beacon, free_address
 from tests.support_device_server import await_scan, finish
 from tests.support_session import check_values
 from tests.support_waiting import wait_for
+from tests.tango.conftest import begun
 
 from nexus_writer_service.testing.redis_server import URL_VARIABLE, RedisServer, initialise
 from nexus_writer_service.testing.simulation import SimulatedSession, designs
@@ -166,6 +167,32 @@ def test_while_redis_is_away_it_is_init_and_recovers_by_itself(own_redis, new_se
         server.await_state("RUNNING")
         finish(scan)
         await_scan(server.device, scan.record.name, "OFF")
+        check_values(scan.record)
+
+
+def test_back_in_mid_scan_while_redis_is_away_it_gives_bliss_no_reason_to_stop(
+    own_redis, new_server, tmp_path
+):
+    server = new_server(redis=own_redis.url)
+    server.start()
+    server.await_state("ON")
+    with SimulatedSession(
+        own_redis.url, data_root=tmp_path, data_writer="nexus", publisher="pipeline"
+    ) as session:
+        scan = begun(server.device, session)
+        name = scan.record.name
+        server.kill()
+        own_redis.stop()
+        server.start()
+        assert server.device.scan_disk_space_warning(name) == ""
+        assert server.device.scan_state(name) == tango.DevState.INIT
+        assert "not known yet" in server.device.scan_state_reason(name)
+        assert not server.device.scan_exists(name)
+        assert "no scan" in refused(lambda: server.device.stop_scan(name))
+        own_redis.start()
+        await_scan(server.device, name, "ON")
+        finish(scan)
+        assert await_scan(server.device, name, "OFF").startswith("complete")
         check_values(scan.record)
 
 

@@ -6,24 +6,21 @@ The session writer listens, the scribe writes, the history keeps the verdicts, t
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from nexus_writer_service.errors import FileError
-from nexus_writer_service.hdf5.options import FileOptions
-from nexus_writer_service.layout.esrf import EsrfOptions, plan
+from nexus_writer_service.layout.esrf import plan
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.description import ScanDescription, ScanKey
 from nexus_writer_service.model.states import SessionState
-from nexus_writer_service.service.clock import Clock, SystemClock
 from nexus_writer_service.service.disk_space import DiskWatch
 from nexus_writer_service.service.files import FilePool
 from nexus_writer_service.service.history import History
 from nexus_writer_service.service.past_scan import PastScan
 from nexus_writer_service.service.profiling import Profiler
 from nexus_writer_service.service.scribe import Scribe
+from nexus_writer_service.service.session_options import SessionOptions
 from nexus_writer_service.service.session_writer import Owner, SessionWriter, Source
 from nexus_writer_service.service.status import StatusBoard
 from nexus_writer_service.service.surroundings import Surroundings, unrecorded
@@ -36,26 +33,6 @@ EVERY_WRITER = "any"
 
 _NO_WRITER = "null"
 _EARLIER_SCANS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class SessionOptions:
-    """How the scans of one session are to be saved."""
-
-    session: str
-    layout: EsrfOptions = field(default_factory=EsrfOptions)
-    data_writers: tuple[str, ...] = ("external",)
-    roots: tuple[str, ...] = ()
-    """Directories that files must be under; empty allows every absolute path."""
-    profiling: str = "OFF"
-    history: Path | None = None
-    """The file that keeps the verdicts; None: nothing does."""
-    catch_up: bool = True
-    """Save also scans that were created before the start, as far as the source still has them."""
-    files: FileOptions = field(default_factory=FileOptions)
-    """How files are kept safe."""
-    clock: Clock = field(default_factory=SystemClock)
-    """Time; tests move it."""
 
 
 def acceptor(names: tuple[str, ...]) -> Callable[[ScanDescription], bool]:

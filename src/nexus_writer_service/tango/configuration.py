@@ -17,7 +17,7 @@ from nexus_writer_service.layout.esrf.storage import COMPRESSIONS, DEFAULT_COMPR
 from nexus_writer_service.service.clock import SystemClock
 from nexus_writer_service.service.disk_space import MEGABYTE
 from nexus_writer_service.service.history_place import default_history
-from nexus_writer_service.service.session_service import SessionOptions
+from nexus_writer_service.service.session_options import SessionOptions
 from nexus_writer_service.sources.bliss.leased import LeasedConnection
 from nexus_writer_service.tango.health import FaultPolicy
 

@@ -63,7 +63,8 @@ class NexusWriter(WatchedDevice):
         self.profiling_now = SETTINGS[0]
         self.fault_policy_now = FaultPolicy.ANY_LOST_CHANNEL
         self.figures = Figures()
-        self.control = SessionControl(self.clock)
+        # Who waits in a command gives up Tango's lock on the device meanwhile.
+        self.control = SessionControl(self.clock, lambda: tango.AutoTangoAllowThreads(self))
         self._watcher = Watcher(self.control, self._newest, self._push, self.clock)
         super().__init__(*args)
 
@@ -73,7 +74,9 @@ class NexusWriter(WatchedDevice):
             self.set_change_event(name, True, False)
         self._watcher.start()
         try:
-            self._start()
+            # A server that starts gets its devices into the database at once: until then BLISS asks
+            # in vain, and stops its scan.
+            self._start(wait=not tango.Util.instance().is_svr_starting())
         except SettingsError as error:
             _log.error("%s: %s", self.get_name(), error)
 
@@ -205,7 +208,7 @@ class NexusWriter(WatchedDevice):
 
     # --------------------------------------------------------------------------- inside
 
-    def _start(self) -> None:
+    def _start(self, *, wait: bool = True) -> None:
         try:
             configuration = self.configuration(profiling=self.profiling_now)
         except SettingsError as error:
@@ -218,7 +221,7 @@ class NexusWriter(WatchedDevice):
             type(self).ask_free,
         )
         options = configuration.options
-        self.control.start(options, configuration.connect, disk, options.roots)
+        self.control.start(options, configuration.connect, disk, options.roots, wait=wait)
 
     # Tango wraps dev_state and dev_status into what only a living device has: these two are for
     # our own threads.

@@ -11,7 +11,7 @@ from nexus_writer_service.model.states import SessionState
 from nexus_writer_service.service.clock import Clock
 from nexus_writer_service.service.figures import Figures, Tally
 from nexus_writer_service.service.session_control import SessionControl
-from nexus_writer_service.service.session_writer import PURGE_AFTER
+from nexus_writer_service.service.status import PURGE_AFTER
 
 _log = logging.getLogger(__name__)
 
