@@ -19,7 +19,7 @@ from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.states import ScanState, SessionState
 from nexus_writer_service.service.disk_space import DiskWatch
 from nexus_writer_service.service.session_control import SessionControl
-from nexus_writer_service.service.session_service import SessionOptions
+from nexus_writer_service.service.session_options import SessionOptions
 from nexus_writer_service.service.status import ScanStatus
 from nexus_writer_service.sources.bliss.session import BlissSource
 from nexus_writer_service.testing.simulation import SimulatedScan, SimulatedSession, designs
@@ -137,8 +137,8 @@ def test_who_waits_stands_aside_and_who_need_not_wait_does_not():
         yield
         aside.append("out")
 
-    control = SessionControl(step_aside)
-    control._started = control._clock.monotonic()  # it has patience for a while
+    control = SessionControl(aside=step_aside)
+    control._started = control._clock.monotonic()
     announced = threading.Event()
 
     def announce() -> None:
@@ -165,7 +165,8 @@ def test_nobody_waits_for_a_scan_where_nobody_listens():
         aside.append("in")
         yield
 
-    control = SessionControl(step_aside)
+    control = SessionControl(aside=step_aside)
+    control.fail("no such property")
     assert not control.scan_exists(NAME)
     with pytest.raises(UnknownScanError, match=NAME):
         control.scan(NAME)

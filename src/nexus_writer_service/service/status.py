@@ -4,10 +4,11 @@ Writers put snapshots up, faces read them: neither ever waits for the other, for
 """
 
 import itertools
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from nexus_writer_service.model.description import ScanKey
@@ -15,6 +16,11 @@ from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Verdict
 
 T = TypeVar("T")
+
+_MOST_FOLDERS = 1000
+"""Folders that are remembered."""
+PURGE_AFTER = timedelta(minutes=5)
+"""How long a scan that is over stays on the board [seed 000]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,7 @@ class StatusBoard:
 
     def __init__(self) -> None:
         self._scans: dict[ScanKey, ScanStatus] = {}
+        self._folders: dict[str, None] = {}
         self._named: dict[str, dict[ScanKey, None]] = {}
         """Keys of the scans of each name, in order of announcement."""
         self._running: dict[ScanKey, None] = {}
@@ -120,7 +127,24 @@ class StatusBoard:
                 self._running.pop(key, None)
                 if status.ended is not None:
                     self._ended.setdefault(key, status.ended)
+            self.remember(status.file)
             self.touch()
+
+    def remember(self, file: str | None) -> None:
+        """Note that a scan is, or was, saved in this file."""
+        if file and os.path.isabs(file):
+            folder = os.path.dirname(file)
+            with self._changed:
+                self._folders.pop(folder, None)
+                self._folders[folder] = None
+                if len(self._folders) > _MOST_FOLDERS:
+                    del self._folders[next(iter(self._folders))]
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders in which scans were saved, also purged ones; the newest last."""
+        with self._changed:
+            return list(self._folders)
 
     def touch(self) -> None:
         """Let who waits here look again."""

@@ -139,9 +139,10 @@ def _start_time(info: Fields) -> str | None:
 
 
 def _time(info: Fields, key: str, epoch_key: str) -> str | None:
-    """A moment as ISO 8601; BLISS 1 has seconds since the epoch."""
+    """A moment as ISO 8601 with zone; BLISS 1 has seconds since the epoch."""
     if info.content.get(key) is not None:
-        return info.text(key)
+        found = info.text(key)
+        return found and _zoned(info, key, found)
     seconds = info.number(epoch_key)
     if seconds is None:
         return None
@@ -150,6 +151,16 @@ def _time(info: Fields, key: str, epoch_key: str) -> str | None:
     except (OverflowError, ValueError, OSError):
         info.warn(f"{epoch_key!r} is {seconds}, which is no time")
         return None
+
+
+def _zoned(info: Fields, key: str, text: str) -> str:
+    """A time with its zone; one without is taken for the time of this machine."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return text if moment.tzinfo else moment.astimezone().isoformat(timespec="microseconds")
+    except (ValueError, OverflowError, OSError):
+        info.warn(f"{key!r} is {text!r}, which is no time of ISO 8601: it is written as it is")
+        return text
 
 
 def _shape(info: Fields) -> Shape:
