@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 _LONGEST = 1.0
 """Seconds between two looks when nothing changes: rates fall, scans are purged."""
 _SHORTEST = 0.1
-"""Seconds between two looks while very much changes."""
+"""Seconds from a change to the look at it, and between two looks while very much changes."""
 
 
 class Watcher:
@@ -74,11 +74,14 @@ class Watcher:
             board = self._control.board
             known: dict[str, Any] = {}
             seen = -1
-            while not stopped.wait(_SHORTEST):
+            while not stopped.is_set():
                 board.wait_for(
                     lambda seen=seen: board.changes != seen or stopped.is_set(),  # type: ignore[misc]
                     _LONGEST,
                 )
+                # Not in the moment of the change: that belongs to who waits for an answer.
+                if stopped.wait(_SHORTEST):
+                    break
                 seen = board.changes
                 self._look(known)
 
