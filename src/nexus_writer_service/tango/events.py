@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 _LONGEST = 1.0
 """Seconds between two looks when nothing changes: rates fall, scans are purged."""
 _SHORTEST = 0.1
-"""Seconds from a change to the look at it, and between two looks while very much changes."""
+"""Seconds between two looks while very much changes."""
 
 
 class Watcher:
@@ -50,8 +50,11 @@ class Watcher:
     def start(self) -> None:
         """Begin to watch, unless that is being done."""
         if self._thread is None:
-            self._stopped.clear()
-            self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+            # A new one: the thread before may not have noticed yet that it is to end.
+            self._stopped = threading.Event()
+            self._thread = threading.Thread(
+                target=self._run, args=[self._stopped], name="events", daemon=True
+            )
             self._thread.start()
 
     def stop(self, patience: float = 0.0) -> None:
@@ -67,25 +70,21 @@ class Watcher:
         if thread is not None:
             thread.join(patience)
 
-    def _run(self) -> None:
+    def _run(self, stopped: threading.Event) -> None:
         # Tango knows only threads that say that they are going to use it.
         with tango.EnsureOmniThread():
-            stopped = self._stopped
             board = self._control.board
             known: dict[str, Any] = {}
             seen = -1
-            while not stopped.is_set():
+            while not stopped.wait(_SHORTEST):
                 board.wait_for(
                     lambda seen=seen: board.changes != seen or stopped.is_set(),  # type: ignore[misc]
                     _LONGEST,
                 )
-                # Not in the moment of the change: that belongs to who waits for an answer.
-                if stopped.wait(_SHORTEST):
-                    break
                 seen = board.changes
-                self._look(known)
+                self._look(known, stopped)
 
-    def _look(self, known: dict[str, Any]) -> None:
+    def _look(self, known: dict[str, Any], stopped: threading.Event) -> None:
         self._control.purge(PURGE_AFTER)
         now = self._clock.now()
         state, reason = self._control.state
@@ -94,7 +93,7 @@ class Watcher:
         self._blamed = reason if state is SessionState.FAULT else ""
         figures = self._tally.update(self._control.board, now, self._clock.monotonic())
         for name, value in self._values(figures).items():
-            if self._stopped.is_set():
+            if stopped.is_set():
                 return  # the device may be gone
             if name not in known or known[name] != value:
                 known[name] = value
