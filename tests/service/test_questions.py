@@ -138,7 +138,7 @@ def test_who_waits_stands_aside_and_who_need_not_wait_does_not():
         aside.append("out")
 
     control = SessionControl(aside=step_aside)
-    control._started = control._clock.monotonic()
+    control._started = control._clock.monotonic()  # it has patience for a while
     announced = threading.Event()
 
     def announce() -> None:

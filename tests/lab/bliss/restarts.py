@@ -24,7 +24,7 @@ from supervision import Questions
 
 DEVICE = "id00/bliss_nxwriter/test_session"
 HERE = os.path.dirname(os.path.abspath(__file__))
-DOWN = re.compile(r"Nexus writer .*(API_DeviceNotExported|not exported)")
+DOWN = re.compile(rf"Nexus writer API_(CantConnectToDevice|DeviceNotExported): .*{DEVICE}")
 
 
 def server_pid():
