@@ -36,14 +36,15 @@ class ScanFactory:
 
     Args:
         session: publishes the pattern.
+        first: number of the first scan; no two scans of a run may have the same.
     """
 
-    def __init__(self, session: SimulatedSession) -> None:
+    def __init__(self, session: SimulatedSession, first: int) -> None:
         self._client = redis.Redis.from_url(pinned_url(session.url))
         pattern = session.open(lambda setting: designs.loopscan(setting, 1))
         self._document: dict[str, Any] = self._client.json().get(pattern.record.key)
         self._prefix = pattern.record.key.rpartition("scan:")[0]
-        self._number = 100_000
+        self._number = first - 1
         pattern.close("USER_ABORT")
 
     def create(self) -> Creation:

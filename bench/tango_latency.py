@@ -39,6 +39,8 @@ _GIVE_UP = 10.0
 """Seconds after which BLISS gives a scan up that its writer does not know."""
 _SETTLING = 11.0
 """Seconds for which a server that was just started may be busy with what it finds."""
+_FIRST = 100_000
+"""Numbers of new scans begin well above those of the simulated session."""
 _ROUNDS = 4
 """Turns that the devices take."""
 
@@ -142,10 +144,13 @@ def measure(scene: Scene, options: argparse.Namespace, scans: int) -> list[Row]:
     if scans:
         load = scans_going_on(scene, scans, options.period)
     session = SimulatedSession(
-        scene.redis, name=SESSION, data_root=scene.folder / "asked", data_writer="nexus"
+        scene.redis,
+        name=SESSION,
+        data_root=scene.folder / f"beside_{scans}",
+        data_writer="nexus",
     )
     with load, session:
-        factory = ScanFactory(session)
+        factory = ScanFactory(session, first=_FIRST * (1 + scans))
         known = factory.create()
         for subject in scene.subjects:
             subject.device.scan_exists(known.name)
