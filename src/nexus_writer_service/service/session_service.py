@@ -14,7 +14,6 @@ from nexus_writer_service.layout.esrf import plan
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.description import ScanDescription, ScanKey
 from nexus_writer_service.model.states import SessionState
-from nexus_writer_service.service.clock import SystemClock
 from nexus_writer_service.service.disk_space import DiskWatch
 from nexus_writer_service.service.files import FilePool
 from nexus_writer_service.service.history import History
@@ -33,6 +32,7 @@ EVERY_WRITER = "any"
 """As a ``data_writer`` name: scans are saved whichever writer BLISS has selected."""
 
 _NO_WRITER = "null"
+_EARLIER_SCANS = 200
 
 
 def acceptor(names: tuple[str, ...]) -> Callable[[ScanDescription], bool]:
@@ -77,9 +77,9 @@ class SessionService:
         self.profiler = Profiler(options.profiling)
         """Profiles scan writers."""
         around = Surroundings(
-            files=FilePool(options.roots, options.files),
+            files=FilePool(options.roots, options.files, clock=options.clock),
             board=board,
-            clock=SystemClock(),
+            clock=options.clock,
             disk=disk,
             layout=lambda scan: plan(scan, options.layout),
             profiler=self.profiler,
@@ -130,6 +130,16 @@ class SessionService:
     def sign_of_life(self) -> Future[Any]:
         """Done as soon as the scribe gets to it."""
         return self.scribe.call(_give_a_sign)
+
+    def earlier_files(self) -> list[str]:
+        """Files of the newest scans of the session, also long ago; oldest first."""
+        if self._history is None:
+            return []
+        try:
+            past = self._history.scans(self._options.session, limit=_EARLIER_SCANS)
+        except FileError:
+            return []  # no scan has been saved yet; what else it is, others have told
+        return [scan.file for scan in reversed(past) if scan.file]
 
     def _changed(self, state: SessionState, reason: str) -> None:
         if state is SessionState.FAULT:

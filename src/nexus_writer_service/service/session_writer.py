@@ -157,7 +157,6 @@ class SessionWriter:
             # The first read only finds out from where on to listen, so that ON is said at once.
             listening = self._state is SessionState.ON
             events = self._source.read(_READ_TIMEOUT if listening else _FIRST_TIMEOUT)
-            self._known -= self._board.purge(self._clock.now() - PURGE_AFTER)
             if self._source.connected:
                 self._backoff.reset()
                 if self._state is not SessionState.ON:
@@ -167,6 +166,7 @@ class SessionWriter:
                 self._notice(event)
             self._scribe.submit(events)
             self._drop_finished(self._source)
+            self._known -= self._board.purge(self._clock.now() - PURGE_AFTER)
 
     def _notice(self, event: ScanEvent) -> None:
         match event:
