@@ -178,8 +178,8 @@ def test_systemd_understands_a_unit(unit, tmp_path):
     assert copy.name not in done.stderr
 
 
-def test_the_starter_s_script_runs_the_server_of_its_name_under_a_supervisor(tmp_path):
-    program = tmp_path / "nexus-writer"
+def test_the_starter_s_script_runs_the_server_of_its_name_and_it_comes_back(tmp_path):
+    program = tmp_path / "NexusWriterService"
     program.write_text('#!/bin/sh\necho "$@"\n')
     program.chmod(0o755)
     done = subprocess.run(
@@ -190,11 +190,9 @@ def test_the_starter_s_script_runs_the_server_of_its_name_under_a_supervisor(tmp
         check=True,
     )
     assert done.stdout.split() == [
-        "supervise",
-        "--",
-        f"{tmp_path}/NexusWriterService",
         "nexuswriters",
         "--server",
         "nexuswriter",
+        "--respawn",
         "--log=info",
     ]
