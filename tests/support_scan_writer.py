@@ -59,7 +59,7 @@ class Bench:
     ) -> None:
         self.clock = FakeClock()
         self.recorded: list[ScanStatus] = []
-        self.files = FilePool(options=file_options, disk=disk)
+        self.files = FilePool(options=file_options, disk=disk, clock=self.clock)
         self.disk = DiskWatch(ask=lambda _directory: free)
         self.around = Surroundings(
             files=self.files,
