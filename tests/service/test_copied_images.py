@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import fabio
 import h5py
+import hdf5plugin
 import numpy as np
 import pytest
 from tests.support_description import channel
+from tests.support_hdf5 import run_python
 from tests.support_scan_writer import ROBX, Bench
 
 from nexus_writer_service.hdf5 import external
@@ -177,3 +179,24 @@ def test_a_frame_whose_place_is_made_but_not_written_is_not_copied(tmp_path):
     bench.settle_until_over()
     assert np.array_equal(copied(bench), pixels(0))
     assert bench.status.verdict.outcome is Outcome.COMPLETE
+
+
+_COMPRESSED = """
+import sys
+import numpy as np
+from nexus_writer_service.hdf5.detector_files import Run, pixels
+from nexus_writer_service.model.description import ImageFiles
+
+assert "hdf5plugin" not in sys.modules
+path = sys.argv[1]
+blocks = pixels(Run(path, 0, 0, 2), ImageFiles(path, "data", "hdf5"), (2, 3), np.dtype("u2"))
+print(sum(int(block.sum()) for block in blocks))
+"""
+
+
+def test_frames_that_a_detector_compressed_can_be_read(tmp_path):
+    """In a process that has not loaded the filters for any other reason."""
+    path = tmp_path / "cam_0000.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", data=pixels(0), chunks=(1, 2, 3), **hdf5plugin.Bitshuffle())
+    assert int(run_python(_COMPRESSED, str(path)).stdout) == pixels(0).sum()
