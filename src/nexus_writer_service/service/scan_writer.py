@@ -283,18 +283,20 @@ class ScanWriter:
         Patience begins anew while more and more frames are copied. At its end those are given up
         that cannot be read, but not the ones behind them.
         """
-        frames = self._open.frames if self._open else 0
-        if self._open is None or not self._open.catch_up():
+        channels = self._open.channels if self._open else None
+        frames = channels.frames if channels else 0
+        if self._open is None or channels is None or not channels.catch_up():
             self._finish()
             return
         now = self._around.clock.monotonic()
-        if self._open.frames > frames:
+        if channels.frames > frames:
             self._deadline = max(self._deadline, now + self._patience)
         elif now >= self._deadline:
-            if not self._open.skip_missing():
+            if not channels.skip_missing():
                 self._finish()
                 return
             self._patience = 0.0
+            self._open.say(Verdict(Outcome.RUNNING, channels=channels.tallies()))
         self._report(reason=f"ended; files of detectors are awaited {self._until()}")
 
     def _finish(self) -> None:
@@ -327,11 +329,12 @@ class ScanWriter:
         self._conclude()
 
     def _judge(self) -> Verdict:
+        unequal = self._open.unequal_lengths() if self._open else ()
         return judge(
             self._open.tallies() if self._open else (),
             failure=self._failure,
             problems=self._troubles.problems,
-            warnings=(*self._troubles.warnings, *(self._open.remarks() if self._open else ())),
+            warnings=(*self._troubles.warnings, *unequal),
         )
 
     def _interrupted(self, *reasons: str) -> Verdict:
