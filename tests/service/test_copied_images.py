@@ -181,6 +181,33 @@ def test_a_frame_whose_place_is_made_but_not_written_is_not_copied(tmp_path):
     assert bench.status.verdict.outcome is Outcome.COMPLETE
 
 
+@pytest.mark.nonconforming("some detector files never come")
+@pytest.mark.parametrize(("options", "suffix"), [(COPY, "h5"), (RAW, "edf")], ids=["copy", "raw"])
+@pytest.mark.parametrize("turns", range(1, 5))
+def test_a_writer_that_goes_on_knows_of_the_gaps(tmp_path, options, suffix, turns):
+    for number in (0, 3):
+        save(tmp_path, number, suffix)
+    for kill in (True, False):
+        bench = scan(tmp_path, options)
+        bench.prepare()
+        frames(bench, 8, 8)
+        end(bench, 8)
+        bench.settle()
+        bench.clock.advance(FILES_PATIENCE + 1)
+        if kill:
+            for _ in range(turns):
+                bench.settle()
+            bench.writer.kill("power went")
+            bench.files.close()
+    bench.settle_until_over()
+    found = copied(bench)
+    assert np.array_equal(found[:2], pixels(0))
+    assert not found[2:6].any()
+    assert np.array_equal(found[6:8], pixels(3))
+    (tally,) = [one for one in bench.status.verdict.channels if one.channel == IMAGE]
+    assert (tally.written, tally.gaps) == (4, (Gap(2, 6, UNREADABLE),))
+
+
 _COMPRESSED = """
 import sys
 import numpy as np
