@@ -11,10 +11,11 @@ import pytest
 from blissdata.h5api import dynamic_hdf5, static_hdf5
 from silx.io.nxdata.parse import get_default
 from silx.io.utils import open as silx_open
+from tests.support_bliss import RecordedScan, recorded_scans
 from tests.support_conformance import findings_below
 from tests.support_h5web import Shown, shown_by_h5web
 from tests.support_kind_files import SavedScan, save
-from tests.support_kinds import SAVED
+from tests.support_kinds import SAVED, Kind, plotted
 
 from nexus_writer_service.model.verdict import Outcome
 
@@ -187,6 +188,34 @@ def test_h5web_shows_the_plot_of_every_kind_that_has_one_and_no_other(saved: Sav
         assert shown.signal == signal
         assert shown.axes == tuple(axis or "." for axis in axes)
         assert shown.auxiliary == tuple(auxiliary)
+
+
+@pytest.mark.parametrize(
+    ("plotted_scans", "shown"), [((0, 1), 1), ((0,), 0), ((2,), 2), ((), None)]
+)
+def test_viewers_show_the_newest_plot_of_a_file(
+    tmp_path: Path, plotted_scans: tuple[int, ...], shown: int | None
+) -> None:
+    recorded = recorded_scans("k28_many_in_one_file")
+    with_plot = {recorded[number].key for number in plotted_scans}
+
+    def change(scan: RecordedScan) -> RecordedScan:
+        return plotted("diode1")(scan) if scan.key in with_plot else scan
+
+    scans = save(Kind("k28_many_in_one_file", (change,)), tmp_path)
+    (file,) = {scan.file for scan in scans}
+    found = shown_by_h5web(file)
+    with silx_open(file) as opened:
+        plot = get_default(opened)
+        if shown is None:
+            assert plot is None
+            assert found is None
+            return
+        entry = f"/{recorded[shown].document['info']['scan_nb']}.1"
+        assert plot is not None
+        assert plot.group.name == f"{entry}/plotselect"
+        assert found is not None
+        assert found.path == f"{entry}/plotselect"
 
 
 # ---------------------------------------------------------------------------------- PyMca
