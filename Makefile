@@ -33,7 +33,7 @@ test-bliss: venv .bliss-venv/.done
 .bliss-venv/.done: pyproject.toml tests/lab/bliss/constraints.txt
 	@scripts/make-venv $(PYTHON) .bliss-venv
 	.bliss-venv/bin/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint tests/lab/bliss/constraints.txt --editable '.[bliss]'
+	  --constraint tests/lab/bliss/constraints.txt --editable '.[tango]'
 	@echo '*' > .bliss-venv/.gitignore
 	@touch $@
 

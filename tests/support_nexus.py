@@ -74,6 +74,9 @@ def _esrf_entry(entry: h5py.Group) -> None:
     for name in ("diode1/signal", "diode2/signal", "robx/value", "camera/image"):
         target = f"{entry.name}/instrument/{name}"
         measurement[name.partition("/")[0]] = h5py.SoftLink(target)
+    application = group(entry, "fluorescence", "NXsubentry")
+    dataset(application, "definition", "APPxrf")
+    application["i0"] = h5py.SoftLink(f"{entry.name}/measurement/diode1")
     plot = group(entry, "plot", "NXdata", signal="diode1", auxiliary_signals=["diode2"])
     plot.attrs["axes"] = ["robx"]
     for name in ("diode1", "diode2", "robx"):
@@ -90,6 +93,7 @@ def _esrf_devices(instrument: h5py.Group) -> None:
     axis = group(instrument, "robx", "NXpositioner")
     dataset(axis, "value", np.linspace(0, 1, POINTS), units="mm")
     dataset(axis, "mode", "continuous")
+    dataset(group(instrument, "unmapped", "NXdetector"), "data", ["frame_0000.edf::0"] * POINTS)
     camera = group(instrument, "camera", "NXdetector")
     layout = h5py.VirtualLayout((POINTS, 3, 4), np.uint16)
     layout[:] = h5py.VirtualSource("camera_0000.h5", "entry_0000/camera/data", (POINTS, 3, 4))

@@ -47,6 +47,12 @@ class Filters:
     """Filter 32008."""
     bitshuffle_lz4: bool = False
     """LZ4 inside filter 32008."""
+    bitshuffle_zstd: int | None = None
+    """Zstandard of this level inside filter 32008."""
+    zstd: int | None = None
+    """Level of Zstandard, filter 32015."""
+    blosc2: str = ""
+    """Codec of Blosc2 behind its own byte shuffle, filter 32026: lz4 or zstd."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,7 @@ def _walk(node: Any, path: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     if hasattr(node, "shape"):
         return
     for name in node:
-        if name != "subscans":  # links to other scans, as in the root
+        if name != "scans":  # of a sequence: links to other scans, as in the root
             yield from _walk(node[name], f"{path}/{name}")
 
 
@@ -149,6 +149,9 @@ def test_blissdata_finds_the_points_where_bliss_says_they_are(saved: Saved) -> N
 
 PLOTS: dict[str, tuple[str, list[str | None], list[str]]] = {
     "k17_metadata_presets_plots": ("diode1", ["robx"], []),
+    "ascan_describes_plot": ("diode1", ["robx"], []),
+    "mca_technique": ("diode1", ["robx"], []),
+    "mca_technique_stackmca": ("diode1", ["robx"], []),
     "ascan_plotselect": ("diode1", ["robx"], ["diode2"]),
     "mesh_plotselect": ("diode1", ["roby", "robx"], []),
     "mesh_plotselect_back_and_forth": ("diode1", ["robx", "roby"], []),

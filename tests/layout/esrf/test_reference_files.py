@@ -31,10 +31,12 @@ ALLOWED = {
     r"/15\.1/measurement/x: only ours": "k14c*",
     r"/15\.1/instrument/(elapsed_time|epoch)/value: shape": "k14c*",
     r"/18\.1/instrument/(elapsed_time|epoch)/value: shape": "k14e*",
-    # The record of a sequence.
-    r"/\d+\.1/subscans(/\d+\.\d+)?: only ours": "k1[89]*",
     # A misprint of the reference leaves one of the two count rates without unit.
     r".*/event_count_rate: attrs": "k11_mca",
+    # The reference does not draw the plots that a scan describes.
+    r"/23\.1/lab_(curve|scatter).*: only ours": "k17_*",
+    # The reference keeps no list of the scans of a sequence or group.
+    r"/(24|30)\.1/scans(/.*)?: only ours": "k1[89]_*",
     # The name of the files' maker, and a misprint of the reference put right (both are written).
     r": root creator": "*",
     r": root create_version": "*",

@@ -13,7 +13,7 @@ from nexus_writer_service.errors import LayoutError
 from nexus_writer_service.layout.esrf.names import unique_name
 from nexus_writer_service.model.description import ScanDescription
 from nexus_writer_service.model.events import ScanReference
-from nexus_writer_service.model.tree import ExternalLink, Group, Node, SoftLink
+from nexus_writer_service.model.tree import ExternalLink, Group, Node
 
 SCAN_FILE_STEM = "bliss_master"
 """Name of the file of one scan in the directory of its images."""
@@ -92,9 +92,9 @@ def _link(master: str, file: str, entry: str) -> ExternalLink:
 
 
 class ReferenceLinks:
-    """Links to the entries of a sequence's scans.
+    """Links in a sequence's file to the entries of its scans that live in other files.
 
-    Those in other files are named ``<dataset>_<entry>``, as in master files: a bare ``7.1`` would
+    They are named ``<dataset>_<entry>``, as in master files: a bare ``7.1`` would
     stand in the way of a scan 7 of this file. Remembers the names it gave, so that scans of
     different datasets of one name get different ones.
     """
@@ -104,21 +104,14 @@ class ReferenceLinks:
         self._given: dict[str, tuple[str, str]] = {name: (file, name) for name in entries}
 
     def links(self, scans: Sequence[ScanReference]) -> dict[str, Node]:
-        """Links for the root by name; none for scans that stand in this very file."""
-        found = self.record(scans)
-        return {name: link for name, link in found.items() if isinstance(link, ExternalLink)}
-
-    def record(self, scans: Sequence[ScanReference]) -> dict[str, Node]:
-        """Links to the entries of all scans that are saved, by name."""
+        """Links by name; none for scans that are not saved, or stand in this very file."""
         found: dict[str, Node] = {}
         for scan in scans:
             if scan.path is None:
                 continue
             target = posixpath.normpath(scan.path)
             for entry in scan.entries or (f"{scan.number}.1",):
-                if target == self._file:
-                    found[entry] = SoftLink(f"/{entry}")
-                else:
+                if target != self._file:
                     found[self._name(target, entry)] = self._relative(target, entry)
         return found
 

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from nexus_writer_service.layout.esrf import plots
+from nexus_writer_service.layout.esrf.applications import Applications
 from nexus_writer_service.layout.esrf.datasets import EsrfOptions, image_storage
 from nexus_writer_service.layout.esrf.entry import Entry, iso
 from nexus_writer_service.layout.esrf.masterfiles import ReferenceLinks, master_links, scan_file
+from nexus_writer_service.layout.esrf.plots import plots
+from nexus_writer_service.layout.esrf.sequences import SequenceRecord
 from nexus_writer_service.layout.esrf.slots import slots_of
 from nexus_writer_service.layout.esrf.storage import COMPRESSIONS, DEFAULT_COMPRESSION
-from nexus_writer_service.layout.esrf.structure import Structure, subscans
+from nexus_writer_service.layout.esrf.structure import Structure
 from nexus_writer_service.layout.plan import Place, Trees
 from nexus_writer_service.model.description import ChannelName, ScanDescription, Subscan
 from nexus_writer_service.model.events import ScanReference
@@ -44,8 +46,12 @@ class EsrfPlan:
         self._by_channel = {name: entry for entry in self._entries for name in entry.by_channel}
         self._links = master_links(scan, self.entries, configurable=options.configurable)
         self._references = ReferenceLinks(self._file, self.entries)
-        for entry in self._entries:
+        self._applications = [Applications(entry, options.stack_mcas) for entry in self._entries]
+        taken = self._applications[0].names
+        self._record = SequenceRecord(self._entries[0], self._file, taken)
+        for entry, applications in zip(self._entries, self._applications, strict=True):
             warnings += entry.warnings
+            warnings += applications.warnings
         if scan.storage.compression not in ("", *COMPRESSIONS):
             warnings.append(
                 f"scan {scan.name}: compression {scan.storage.compression!r} is not known, "
@@ -116,7 +122,9 @@ class EsrfPlan:
 
     def start(self, now: datetime) -> Trees:
         """The entries with title, start, instrument, positions and the user's metadata."""
-        return {self._file: merged(*(entry.start(now) for entry in self._entries), _updated(now))}
+        trees = [entry.start(now) for entry in self._entries]
+        trees += [one.start(self._scan.start_time) for one in self._applications]
+        return {self._file: merged(*trees, _updated(now))}
 
     def first_point(self, channel: ChannelName) -> Trees:
         """A channel's dataset, its device, its links; nothing for one without a place."""
@@ -124,20 +132,20 @@ class EsrfPlan:
         return {self._file: entry.first_point(channel)} if entry else {}
 
     def plots(self, lengths: Mapping[ChannelName, int], *, final: bool) -> Trees:
-        """The default plot of each entry that can be shown."""
-        found = [
-            tree for entry in self._entries if (tree := plots.plot(entry, lengths, final=final))
-        ]
-        return {self._file: merged(*found)} if found else {}
+        """The plots of each entry that can be shown, and what applications have of the data."""
+        found = []
+        for entry, applications in zip(self._entries, self._applications, strict=True):
+            taken = applications.names | {self._record.name}
+            found.append(plots(entry, lengths, final=final, taken=taken))
+            found.append(applications.data(lengths, final=final))
+        tree = merged(*found)
+        return {self._file: tree} if tree.children else {}
 
     def references(self, channel: ChannelName, scans: tuple[ScanReference, ...]) -> Trees:
-        """Links to the scans of a sequence, in its entry; to those of other files in the root, too.
-
-        A sequence has one top master, so one entry.
-        """
-        record = subscans(self._references.record(scans))
-        entry = Group({self._entries[0].name: record})
-        return {self._file: merged(Group(self._references.links(scans)), entry)}
+        """Links to the scans of a sequence: in its own entry, to other files also in the root."""
+        found = self._references.links(scans)
+        tree = merged(Group(found), self._record.add(scans, found))
+        return {self._file: tree} if tree.children else {}
 
     def finish(self, scan: ScanDescription, now: datetime) -> Trees:
         """End time and reason, last positions, all metadata again; the last entry as default.
@@ -145,6 +153,8 @@ class EsrfPlan:
         Merging keeps the default of a file that leads to a plot, unless the new one has a plot too.
         """
         trees = [entry.finish(scan, now) for entry in self._entries]
+        trees += [one.finish(iso(now)) for one in self._applications]
+        trees.append(self._record.finish())
         default = Group(attributes={"default": self._entries[-1].name})
         return {self._file: merged(*trees, default, _updated(now))}
 

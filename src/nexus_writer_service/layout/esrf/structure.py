@@ -9,7 +9,7 @@ from nexus_writer_service.layout.esrf.datasets import EsrfOptions, dataset, is_t
 from nexus_writer_service.layout.esrf.names import item_name, normalized
 from nexus_writer_service.layout.esrf.slots import Slot
 from nexus_writer_service.layout.writer_note import NOTE, writer_note
-from nexus_writer_service.model.description import Content, Json, Note, ScanDescription
+from nexus_writer_service.model.description import Json, Note, ScanDescription
 from nexus_writer_service.model.tree import Dataset, Group, Node, SoftLink, merged
 from nexus_writer_service.model.verdict import Outcome, Verdict, judge
 
@@ -30,11 +30,6 @@ def instrument(children: Mapping[str, Node]) -> Group:
 def collection(children: Mapping[str, Node]) -> Group:
     """An NXcollection."""
     return Group(children, {"NX_class": metadata.COLLECTION})
-
-
-def subscans(links: Mapping[str, Node]) -> Group:
-    """An NXentry with the record of a sequence: links to its scans."""
-    return entry({"subscans": collection(links)})
 
 
 @dataclass(frozen=True)
@@ -77,8 +72,6 @@ class Structure:
         if scan.count_time is not None:
             count_time = {"count_time": Dataset(float(scan.count_time), {"units": "s"})}
             children["scan_parameters"] = Group(count_time, {"NX_class": "NXparameters"})
-        if any(one.content is Content.SCANS for one in scan.channels.values()):
-            children |= subscans({}).children
         snapshots = {
             "positioners_start": scan.positioners.start,
             "positioners_dial_start": scan.positioners.dial_start,

@@ -64,6 +64,7 @@ ALLOWED: tuple[Extension, ...] = (
     Extension(
         "NXpositioner", "*", _FIELD, "Channels and settings of an axis keep the names BLISS gives."
     ),
+    Extension("NXsubentry", "*", _FIELD, "APPxrf of BLISS 1: i0, it, mca, live_time..."),
     Extension("NXsample", "*", _FIELD, "Users describe their samples in their own words."),
     Extension("*", "*", "Units of NX_ANY not specified", "A counter may have no unit."),
 )
