@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CONSTRAINTS := requirements/constraints.txt
 
-.PHONY: help demo test test-bliss trees check venv redis bench clean
+.PHONY: help demo test test-bliss test-tango95 trees check venv redis bench clean
 
 help:
 	@echo "make demo        live scans become a NeXus file, with progress, verdicts and a plot"
 	@echo "make test        all tests"
 	@echo "make test-bliss  a real BLISS session against our writer (installs 1.6 GB once)"
 	@echo "make trees       after a change of the layout: checked-in trees and docs/layout.md anew"
+	@echo "make test-tango95  the tests of the Tango device with PyTango 9.5"
 	@echo "make check       style, types, layers, spelling"
 	@echo "make bench       speed, beside the reference writer"
 
@@ -35,6 +36,17 @@ test-bliss: venv .bliss-venv/.done
 	.bliss-venv/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint tests/lab/bliss/constraints.txt --editable '.[tango]'
 	@echo '*' > .bliss-venv/.gitignore
+	@touch $@
+
+# PyTango 9.5 needs a numpy below 2, so it has an environment of its own.
+test-tango95: .tango95-venv/.done redis
+	.tango95-venv/bin/python -m pytest tests/tango tests/testing/test_tango_database.py $(PYTEST_ARGS)
+
+.tango95-venv/.done: pyproject.toml requirements/tango95.txt
+	@scripts/make-venv $(PYTHON) .tango95-venv
+	.tango95-venv/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint requirements/tango95.txt --editable '.[testing]' pytest pytest-timeout hypothesis PyYAML
+	@echo '*' > .tango95-venv/.gitignore
 	@touch $@
 
 check: venv
@@ -72,4 +84,4 @@ $(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
 	@touch $@ $(VENV)/.demo
 
 clean:
-	rm -rf $(VENV) .bench-venv .bliss-venv demo-output .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench-venv .bliss-venv .tango95-venv demo-output .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -58,7 +58,7 @@ class Bench:
     ) -> None:
         self.clock = FakeClock()
         self.recorded: list[ScanStatus] = []
-        self.files = FilePool(disk=disk)
+        self.files = FilePool(disk=disk, clock=self.clock)
         self.disk = DiskWatch(ask=lambda _directory: free)
         self.around = Surroundings(
             files=self.files,

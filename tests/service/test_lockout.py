@@ -8,7 +8,8 @@ from nexus_writer_service.model.events import Vanished
 from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Outcome
 from nexus_writer_service.service import lockout
-from nexus_writer_service.service.lockout import LOCK_PATIENCE, LOCK_PERIOD
+from nexus_writer_service.service.files import LOCKED_FILE_PERIOD
+from nexus_writer_service.service.lockout import LOCK_PATIENCE
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def let_go(holder, bench):
     look_again(bench)
 
 
-def look_again(bench, seconds=LOCK_PERIOD):
+def look_again(bench, seconds=LOCKED_FILE_PERIOD):
     bench.clock.advance(seconds)
     bench.settle()
 

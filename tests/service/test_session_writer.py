@@ -17,8 +17,8 @@ from nexus_writer_service.service.disk_space import DiskWatch
 from nexus_writer_service.service.files import FilePool
 from nexus_writer_service.service.profiling import Profiler
 from nexus_writer_service.service.scribe import Scribe
-from nexus_writer_service.service.session_writer import PURGE_AFTER, Owner, SessionWriter
-from nexus_writer_service.service.status import StatusBoard
+from nexus_writer_service.service.session_writer import Owner, SessionWriter
+from nexus_writer_service.service.status import PURGE_AFTER, StatusBoard
 from nexus_writer_service.service.surroundings import Surroundings
 
 

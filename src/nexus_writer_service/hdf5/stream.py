@@ -99,6 +99,11 @@ class Stream(Growing):
         if self.nbytes > _EARLY_BYTES and self._early and self._waiting:
             self._write_early()
 
+    def leave_out(self, count: int) -> None:
+        """Let the next points be fill."""
+        self.length += count
+        self._waiting.append((self.length, np.empty((0, *self._sample), self._dtype)))
+
     def write(self, spaces: Spaces) -> None:
         """Write all waiting points."""
         for start, points in _joined(self._waiting):

@@ -1,6 +1,7 @@
 """All channels of a scan that are to be saved: events in, datasets and accounts out."""
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from nexus_writer_service.errors import DatasetError
 from nexus_writer_service.layout.plan import ScanPlan
@@ -11,6 +12,12 @@ from nexus_writer_service.service.channel_writer import ChannelWriter
 from nexus_writer_service.service.scan_file import ScanFile
 from nexus_writer_service.service.status import Progress
 from nexus_writer_service.service.troubles import Troubles
+
+_MOST_NAMED: Final = 3
+"""Channels that are named of many that are alike."""
+
+_MOST_SKIPPED: Final = 100
+"""Files that are given up at once: other scans of the process wait meanwhile."""
 
 ChannelEvent = Points | Frames | Scans | Sealed | Lost
 
@@ -79,13 +86,40 @@ class Channels:
             case Lost():
                 self._lose(channel, event)
 
+    def extend(self) -> None:
+        """Take in more of the images that are there while the scan goes on."""
+        for channel in self._images:
+            if channel.reached < channel.available:
+                self._extend(channel)
+
     def catch_up(self) -> bool:
         """Take in images whose files have come by now; tells whether some are still missing."""
         missing = False
-        for channel in self._all.values():
-            if channel.content is Content.IMAGES and channel.begun:
-                missing = self._catch_up(channel) or missing
+        for channel in self._images:
+            missing = self._catch_up(channel) or missing
         return missing
+
+    def skip_missing(self) -> bool:
+        """Give up images that are awaited, up to the next ones that can be had.
+
+        Tells whether there were any. Not all at once where there are many.
+        """
+        skipped = False
+        for channel in self._images:
+            for _ in range(_MOST_SKIPPED):
+                gap = channel.skip_missing(self._file)
+                if gap is None:
+                    break
+                skipped = True
+                self._catch_up(channel)
+                if channel.reached > gap.stop:
+                    break
+        return skipped
+
+    @property
+    def frames(self) -> int:
+        """Frames that are in the file, or known not to be had."""
+        return sum(channel.reached for channel in self._images)
 
     # ------------------------------------------------------------------------------ accounts
 
@@ -109,6 +143,24 @@ class Channels:
             if (written := [self._all[one].written for one in names])
         )
 
+    def unequal_lengths(self) -> tuple[str, ...]:
+        """For each entry whose channels differ in length, a text that says so.
+
+        They stay as they are: to cut the longer ones would lose data, to fill up the shorter ones
+        would invent some. Detectors of another rate than the motors' differ rightly.
+        """
+        entries: dict[str, dict[int, list[str]]] = {}
+        for channel in self._all.values():
+            if channel.place is not None and not channel.lost:
+                lengths = entries.setdefault(channel.place.path.split("/")[1], {})
+                lengths.setdefault(channel.reached, []).append(channel.name)
+        return tuple(
+            f"the channels of entry {entry} differ in length: "
+            + "; ".join(_of_one_length(n, lengths[n]) for n in sorted(lengths, reverse=True))
+            for entry, lengths in entries.items()
+            if len(lengths) > 1
+        )
+
     @property
     def nbytes(self) -> int:
         """Bytes received."""
@@ -130,15 +182,25 @@ class Channels:
     def _add_frames(self, channel: ChannelWriter, event: Frames) -> None:
         if channel.place is None or not self._ready(channel):
             return
-        channel.frames = event.saved if channel.place.copied else event.count
-        self._catch_up(channel)
-        channel.frames = event.count
+        channel.frames, channel.saved = event.count, event.saved
+        self._extend(channel)
 
     def _add_scans(self, channel: ChannelWriter, event: Scans) -> None:
         trees = self._plan.references(event.channel, event.references)
         self._troubles.complain(self._scan_file.merge(trees, warn=self._troubles.warn))
         channel.take(event.start, len(event.references))
         self.note_due = True
+
+    @property
+    def _images(self) -> list[ChannelWriter]:
+        """The channels of images that have begun."""
+        return [one for one in self._all.values() if one.content is Content.IMAGES and one.begun]
+
+    def _extend(self, channel: ChannelWriter) -> None:
+        try:
+            channel.extend(self._file, channel.available)
+        except DatasetError as error:
+            self._give_up(channel, str(error))
 
     def _catch_up(self, channel: ChannelWriter) -> bool:
         try:
@@ -199,3 +261,10 @@ def _by_subscan(
     for channel in channels:
         found[owners.get(channel, names[0])].append(channel)
     return found
+
+
+def _of_one_length(length: int, names: list[str]) -> str:
+    """Some of the channels of one length."""
+    more = len(names) - _MOST_NAMED
+    shown = ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"{length} points of {shown}"

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 
 from nexus_writer_service.model.events import Points, ScanEvent
 from nexus_writer_service.service.clock import Clock
+from nexus_writer_service.service.files import LOCKED_FILE_PERIOD
 
-LOCK_PERIOD = 1.0
-"""Seconds between two attempts to open the file."""
 LOCK_PATIENCE = 600.0
 """Seconds for which it is tried after the end of the scan."""
 MOST_HELD = 64 << 20
@@ -30,7 +29,7 @@ class Lockout:
         self._clock = clock
         self._events: list[ScanEvent] = []
         self._nbytes = 0
-        self._due = clock.monotonic() + LOCK_PERIOD
+        self._due = clock.monotonic() + LOCKED_FILE_PERIOD
         self._deadline: float | None = None
 
     def keep(self, event: ScanEvent) -> None:
@@ -49,7 +48,7 @@ class Lockout:
         now = self._clock.monotonic()
         if now < self._due:
             return False
-        self._due = now + LOCK_PERIOD
+        self._due = now + LOCKED_FILE_PERIOD
         return True
 
     @property

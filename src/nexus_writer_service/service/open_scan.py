@@ -75,6 +75,10 @@ class OpenScan:
         """The accounts of all channels."""
         return self._channels.tallies() if self._channels else ()
 
+    def unequal_lengths(self) -> tuple[str, ...]:
+        """What is to be told of entries whose channels differ in length."""
+        return self._channels.unequal_lengths() if self._channels else ()
+
     def look_around(self) -> str | None:
         """Try again to link from files that were in use; see whether there is room.
 
@@ -109,9 +113,10 @@ class OpenScan:
         if self._channels is not None:
             self._channels.take(event)
 
-    def catch_up(self) -> bool:
-        """Take in images whose files have come by now; tells whether some are still missing."""
-        return self._channels is not None and self._channels.catch_up()
+    def extend(self) -> None:
+        """Take in images whose files have come by now."""
+        if self._channels is not None:
+            self._channels.extend()
 
     def before_commit(self) -> None:
         """Complete what the next commit is to show."""

@@ -75,7 +75,7 @@ class ScanWriter:
         self._uncommitted: str | None = None
         self._suspended: str | None = None
         self._verdict: Verdict | None = None
-        self._deadline = 0.0
+        self._deadline = self._patience = 0.0
         self._disk_due = 0.0
         self._disk_full: str | None = None
         reason = "announced" if wanted else "saving is disabled: not for this writer"
@@ -132,6 +132,8 @@ class ScanWriter:
         if self._open is not None and self._stage is _Stage.WRITING and now >= self._disk_due:
             self._disk_due = now + _DISK_PERIOD
             self._disk_full = self._open.look_around()
+        if self._open is not None and self._stage is _Stage.WRITING:
+            self._open.extend()
         if self._stage is _Stage.AWAITING_FILES:
             self._await_files()
         if self._stage in (_Stage.WRITING, _Stage.AWAITING_FILES):
@@ -173,7 +175,7 @@ class ScanWriter:
         self._suspended = reason
         self.before_commit()
         if self._stage in (_Stage.WRITING, _Stage.AWAITING_FILES) and self._open is not None:
-            self._open.catch_up()
+            self._open.extend()
             self._verdict = self._interrupted(reason)
             self._open.say(self._verdict)
             self._await_commit(patience=0.0)
@@ -271,16 +273,31 @@ class ScanWriter:
             self._conclude()
             return
         self._stage = _Stage.AWAITING_FILES
+        self._patience = patience
         self._deadline = self._around.clock.monotonic() + patience
         self._await_files()
 
     def _await_files(self) -> None:
-        """Finish as soon as all detector files are there, or when patience ends."""
-        missing = self._open is not None and self._open.catch_up()
-        if not missing or self._around.clock.monotonic() >= self._deadline:
+        """Finish as soon as all detector files are there, or when patience ends.
+
+        Patience begins anew while more and more frames are copied. At its end those are given up
+        that cannot be read, but not the ones behind them.
+        """
+        channels = self._open.channels if self._open else None
+        frames = channels.frames if channels else 0
+        if self._open is None or channels is None or not channels.catch_up():
             self._finish()
-        else:
-            self._report(reason=f"ended; files of detectors are awaited {self._until()}")
+            return
+        now = self._around.clock.monotonic()
+        if channels.frames > frames:
+            self._deadline = max(self._deadline, now + self._patience)
+        elif now >= self._deadline:
+            if not channels.skip_missing():
+                self._finish()
+                return
+            self._patience = 0.0
+            self._open.say(Verdict(Outcome.RUNNING, channels=channels.tallies()))
+        self._report(reason=f"ended; files of detectors are awaited {self._until()}")
 
     def _finish(self) -> None:
         if self._open is not None:
@@ -312,11 +329,12 @@ class ScanWriter:
         self._conclude()
 
     def _judge(self) -> Verdict:
+        unequal = self._open.unequal_lengths() if self._open else ()
         return judge(
             self._open.tallies() if self._open else (),
             failure=self._failure,
             problems=self._troubles.problems,
-            warnings=self._troubles.warnings,
+            warnings=(*self._troubles.warnings, *unequal),
         )
 
     def _interrupted(self, *reasons: str) -> Verdict:

@@ -1,8 +1,8 @@
 """A parent that starts a writer again whenever it dies.
 
 A writer that had worked is started again at once: it recovers its files itself, and BLISS, which
-asks every 3 s, may not notice that it was away. The files of one that died early are recovered before.
-This parent opens no data file itself, so that nothing a damaged file does can end it.
+asks every 3 s, may not notice that it was away. The files of one that died early are recovered
+before. This parent opens no data file itself, so that nothing a damaged file does can end it.
 """
 
 import contextlib
@@ -63,8 +63,8 @@ class Supervisor:
         while not self._stopped:
             started = self._clock()
             status = self._run_once()
-            worked = not self._stopped and self._clock() - started >= GOOD_WHILE
-            if status and not worked:
+            worked = self._clock() - started >= GOOD_WHILE
+            if status and (not worked or self._stopped):
                 _log.warning("the writer has ended %s; recovering its files", _manner(status))
                 self._recover_safely()
             if not status or self._stopped:

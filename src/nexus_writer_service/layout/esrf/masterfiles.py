@@ -94,9 +94,9 @@ def _link(master: str, file: str, entry: str) -> ExternalLink:
 class ReferenceLinks:
     """Links in a sequence's file to the entries of its scans that live in other files.
 
-    They are named ``<dataset>_<entry>``, as in master files: a bare ``7.1`` would
-    stand in the way of a scan 7 of this file. Remembers the names it gave, so that scans of
-    different datasets of one name get different ones.
+    They are named ``<dataset>_<entry>``, as in master files: a bare ``7.1`` would stand in the way
+    of a scan 7 of this file. Remembers the names it gave, so that scans of different datasets of
+    one name get different ones.
     """
 
     def __init__(self, file: str, entries: Sequence[str]) -> None:

@@ -61,6 +61,7 @@ ALLOWED: tuple[Extension, ...] = (
     Extension(
         "NXdetector", "*", _FIELD, "Channels and settings of a device keep the names BLISS gives."
     ),
+    Extension("NXdetector", "data", ".*valid NX_NUMBER", "A counter of true and false stays one."),
     Extension(
         "NXpositioner", "*", _FIELD, "Channels and settings of an axis keep the names BLISS gives."
     ),
