@@ -31,7 +31,7 @@ JUNK: st.SearchStrategy[Json] = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(st.text(max_size=4) | st.sampled_from(PARTS), inner, max_size=3)
     ),
-    max_leaves=6,
+    max_leaves=4,
 )
 OPTIONS = st.builds(
     EsrfOptions,
@@ -74,7 +74,7 @@ def documents(draw: st.DrawFn, *, words: bool = True) -> Json:
         draw: draws.
         words: with what users say in their own words: metadata and names of motors.
     """
-    names = draw(st.lists(NAMES, min_size=1, max_size=8, unique=True))
+    names = draw(st.lists(NAMES, min_size=1, max_size=6, unique=True))
     count = draw(st.integers(1, 4))
     keys = [f"{number}:device" for number in range(count)]
     owner = {name: keys[draw(st.integers(0, count - 1))] for name in names}
