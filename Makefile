@@ -11,10 +11,11 @@ help:
 	@echo "make demo        live scans become a NeXus file, with progress, verdicts and a plot"
 	@echo "make test        all tests"
 	@echo "make test-bliss  a real BLISS session against our writer (installs 1.6 GB once)"
-	@echo "make trees       after a change of the layout: checked-in trees and docs/layout.md anew"
 	@echo "make test-tango95  the tests of the Tango device with PyTango 9.5"
+	@echo "make trees       after a change of the layout: checked-in trees and docs/layout.md anew"
 	@echo "make check       style, types, layers, spelling"
 	@echo "make bench       speed, beside the reference writer"
+	@echo "make bench-tango how soon the Tango device answers"
 
 demo: $(VENV)/.demo redis
 	$(BIN)/python -m nexus_writer_service.testing.demo
@@ -58,6 +59,9 @@ check: venv
 
 bench: venv redis $(if $(BENCH_BLISSWRITER)$(findstring --smoke,$(ARGS)),,.bench-venv/.done)
 	$(BIN)/python -m bench.compare_writers $(ARGS)
+
+bench-tango: venv redis
+	$(BIN)/python -m bench.tango_latency $(ARGS)
 
 # The reference writer, in an environment of its own.
 .bench-venv/.done: requirements/bench.txt

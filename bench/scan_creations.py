@@ -5,7 +5,6 @@ of created scans, and its first state. The transaction is prepared beforehand, s
 with the write to the socket and not with the making of the document.
 """
 
-import json
 import secrets
 import time
 from dataclasses import dataclass
@@ -37,22 +36,16 @@ class ScanFactory:
 
     Args:
         session: publishes the pattern.
+        first: number of the first scan; no two scans of a run may have the same.
     """
 
-    def __init__(self, session: SimulatedSession) -> None:
+    def __init__(self, session: SimulatedSession, first: int) -> None:
         self._client = redis.Redis.from_url(pinned_url(session.url))
         pattern = session.open(lambda setting: designs.loopscan(setting, 1))
-        self._document: dict[str, Any] = json.loads(
-            self._client.execute_command("JSON.GET", pattern.record.key)
-        )
+        self._document: dict[str, Any] = self._client.json().get(pattern.record.key)
         self._prefix = pattern.record.key.rpartition("scan:")[0]
-        self._number = 100_000
+        self._number = first - 1
         pattern.close("USER_ABORT")
-
-    @property
-    def document_bytes(self) -> int:
-        """Size of the document of each scan."""
-        return len(json.dumps(self._document))
 
     def create(self) -> Creation:
         """Create the next scan."""
@@ -67,7 +60,7 @@ class ScanFactory:
             "state_stream": self._document["state_stream"] | {"pk": state},
         }
         pipeline = self._client.pipeline(transaction=True)
-        pipeline.execute_command("JSON.SET", key, "$", json.dumps(document))
+        pipeline.json().set(key, "$", document)
         pipeline.xadd("_SCAN_HISTORY_", {"key": key}, maxlen=2048)
         pipeline.xadd(state_key, {"state": _CREATED})
         sent = time.perf_counter()
@@ -77,9 +70,7 @@ class ScanFactory:
     def end(self, creation: Creation) -> None:
         """End a scan, as one that was aborted before it was prepared."""
         pipeline = self._client.pipeline(transaction=True)
-        pipeline.execute_command(
-            "JSON.SET", creation.key, "$.info.end_reason", json.dumps("USER_ABORT")
-        )
+        pipeline.json().set(creation.key, "$.info.end_reason", "USER_ABORT")
         pipeline.xadd(creation.state_key, {"state": _CLOSED})
         pipeline.execute()
 

@@ -86,7 +86,8 @@ class DeviceServer:
                 stderr=subprocess.STDOUT,
             )
         if wait:
-            wait_for(self.answers, what="an answer of the device server")
+            # Clients of PyTango 9.5 take their time to find a database again that was away.
+            wait_for(self.answers, timeout=60, what="an answer of the device server")
 
     def answers(self) -> bool:
         """Whether the server answers."""

@@ -116,11 +116,17 @@ def test_some_time_after_the_scan_it_is_given_up(holder, bench, last):
 
 
 def test_a_scan_that_brings_too_much_meanwhile_is_given_up(holder, bench, monkeypatch):
-    monkeypatch.setattr(lockout, "MOST_HELD", 20)
+    monkeypatch.setattr(lockout, "MOST_HELD", 2000)
     publish_all(bench)
+    assert bench.around.held.nbytes > 0
+    look_again(bench)
+    assert bench.state() is ScanState.INIT
+    for start in range(4, 20):
+        bench.send(DIODE, 1, start=start)
     look_again(bench)
     assert bench.state() is ScanState.FAULT
     assert not bench.writer.over  # its end is awaited
+    assert bench.around.held.nbytes == 0
     bench.end()
     assert bench.status.verdict.outcome is Outcome.FAILED
 
@@ -131,6 +137,7 @@ def test_a_scan_that_waits_can_be_stopped_and_killed(holder, bench):
     assert bench.writer.over
     assert bench.status.verdict.outcome is Outcome.FAILED
     assert "open for writing" in bench.status.reason
+    assert bench.around.held.nbytes == 0
     other = Bench(bench.path.parent)
     other.prepare()
     other.writer.kill("killed by command")

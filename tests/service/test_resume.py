@@ -7,11 +7,13 @@ from tests.support_hdf5 import run_python
 from tests.support_resume import (
     COUNT,
     IMAGE,
+    ROBY,
     SEQUENCE,
     STORIES,
     Story,
     cases,
     end,
+    grid,
     line,
     lost,
     numbers,
@@ -155,6 +157,21 @@ def test_points_that_were_trimmed_after_they_had_been_written_are_not_lost(tmp_p
     )
     assert bench.status.verdict.outcome is Outcome.COMPLETE
     assert tally(bench, DIODE).written == 6
+
+
+def test_points_of_a_grid_that_were_trimmed_after_they_had_been_written_are_not_lost(tmp_path):
+    expected = undisturbed(tmp_path, "grid")
+    story = grid(tmp_path / "trimmed")
+    first = story.bench()
+    story.tell_some(first, 5)  # two points of each channel
+    first.writer.suspend("the writer was stopped")
+    first.settle()
+    first.disk.stop()
+    story.steps[1:5] = [lost(name, 0, 2) for name in (ROBX, ROBY, DIODE, COUNT)]
+    again = story.bench()
+    story.tell(again)
+    assert again.status.verdict.outcome is Outcome.COMPLETE
+    assert unequal(contents(again.path), expected) == []
 
 
 def test_only_what_was_neither_written_nor_kept_is_a_gap(tmp_path):

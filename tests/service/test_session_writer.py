@@ -124,6 +124,7 @@ def test_a_session_that_was_stopped_can_be_started_again(desk):
     desk.session.stop()
     desk.session.start()
     desk.reaches(SessionState.ON)
+    assert desk.session.state is SessionState.ON
 
 
 def test_a_session_is_running_from_the_announcement_of_a_scan_to_its_end(desk):
@@ -134,6 +135,10 @@ def test_a_session_is_running_from_the_announcement_of_a_scan_to_its_end(desk):
     desk.tell(Prepared)
     desk.tell(Ended)
     desk.reaches(SessionState.ON)
+    status = desk.around.board.get(desk.scan.key)
+    assert status is not None
+    assert status.over
+    assert desk.session.state is SessionState.ON
 
 
 def test_a_source_that_is_away_makes_the_session_init_until_it_is_back(desk):

@@ -1,6 +1,7 @@
 """The states of the device: every way from one to another, and what keeps it from where."""
 
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -78,6 +79,27 @@ def test_initialized_it_takes_new_properties_and_goes_on(server, device, session
     record = session.loopscan(3)
     await_scan(device, record.name, "OFF")
     check_values(record)
+
+
+def test_initialized_again_and_again_it_leaves_nothing_behind(server, device, session):
+    record = session.loopscan(3)
+    await_scan(device, record.name, "OFF")
+    device.Init()
+    server.await_state("ON")
+    before = left_behind(server)
+    for _ in range(10):
+        device.Init()
+        server.await_state("ON")
+    wait_for(
+        lambda: all(now <= then + 2 for now, then in zip(left_behind(server), before, strict=True)),
+        what=f"no more threads and open files than {before}",
+    )
+
+
+def left_behind(server) -> tuple[int, int]:
+    """Threads and open files of the server."""
+    process = Path(f"/proc/{server.process.pid}")
+    return len(list((process / "task").iterdir())), len(list((process / "fd").iterdir()))
 
 
 @pytest.mark.parametrize(

@@ -135,14 +135,6 @@ class Channels:
             if channel.begun and channel.place is not None
         }
 
-    def progress(self) -> tuple[Progress, ...]:
-        """Points written of each subscan, over its channels."""
-        return tuple(
-            Progress(name, min(written), max(written))
-            for name, names in self._subscans.items()
-            if (written := [self._all[one].written for one in names])
-        )
-
     def unequal_lengths(self) -> tuple[str, ...]:
         """For each entry whose channels differ in length, a text that says so.
 
@@ -159,6 +151,14 @@ class Channels:
             + "; ".join(_of_one_length(n, lengths[n]) for n in sorted(lengths, reverse=True))
             for entry, lengths in entries.items()
             if len(lengths) > 1
+        )
+
+    def progress(self) -> tuple[Progress, ...]:
+        """Points written of each subscan, over its channels."""
+        return tuple(
+            Progress(name, min(written), max(written))
+            for name, names in self._subscans.items()
+            if (written := [self._all[one].written for one in names])
         )
 
     @property
@@ -242,6 +242,13 @@ class Channels:
         self._troubles.alarm(f"channel {channel.name}: {reason}; the other channels go on")
 
 
+def _of_one_length(length: int, names: list[str]) -> str:
+    """Some of the channels of one length."""
+    more = len(names) - _MOST_NAMED
+    shown = ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"{length} points of {shown}"
+
+
 def _by_subscan(
     scan: ScanDescription, channels: Iterable[ChannelName]
 ) -> Mapping[str, list[ChannelName]]:
@@ -261,10 +268,3 @@ def _by_subscan(
     for channel in channels:
         found[owners.get(channel, names[0])].append(channel)
     return found
-
-
-def _of_one_length(length: int, names: list[str]) -> str:
-    """Some of the channels of one length."""
-    more = len(names) - _MOST_NAMED
-    shown = ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-    return f"{length} points of {shown}"

@@ -43,8 +43,12 @@ class FilePool:
         self._locked: dict[str, tuple[float, FileLockedError]] = {}
         """Files that another process has: until when to leave them alone, and what was said."""
 
-    def acquire(self, path: str) -> NexusFile:
+    def acquire(self, path: str, *, hurried: bool = False) -> NexusFile:
         """The open file; pair with ``release``.
+
+        Args:
+            path: of the file.
+            hurried: look also at a file that another process had a moment ago.
 
         Raises:
             FilePathError: the path is relative or outside the allowed roots.
@@ -53,16 +57,16 @@ class FilePool:
         """
         real = self._allowed(path)
         if real not in self._files:
-            self._files[real] = self._opened(real)
+            self._files[real] = self._opened(real, hurried=hurried)
             self._users[real] = 0
         self._users[real] += 1
         return self._files[real]
 
-    def _opened(self, real: str) -> NexusFile:
+    def _opened(self, real: str, *, hurried: bool) -> NexusFile:
         # To look whether a file is free disturbs its writer: not once for each scan that waits.
         now = self._clock.monotonic()
         until, error = self._locked.get(real, (now, None))
-        if error is not None and now < until:
+        if error is not None and now < until and not hurried:
             raise FileLockedError(str(error))
         self._locked.pop(real, None)
         try:

@@ -75,10 +75,6 @@ class OpenScan:
         """The accounts of all channels."""
         return self._channels.tallies() if self._channels else ()
 
-    def unequal_lengths(self) -> tuple[str, ...]:
-        """What is to be told of entries whose channels differ in length."""
-        return self._channels.unequal_lengths() if self._channels else ()
-
     def look_around(self) -> str | None:
         """Try again to link from files that were in use; see whether there is room.
 
@@ -114,9 +110,34 @@ class OpenScan:
             self._channels.take(event)
 
     def extend(self) -> None:
-        """Take in images whose files have come by now."""
+        """Take in more of the images that are there while the detector is at work."""
         if self._channels is not None:
             self._channels.extend()
+
+    def catch_up(self) -> bool:
+        """Take in images whose files have come by now; tells whether some are still missing."""
+        return self._channels is not None and self._channels.catch_up()
+
+    def skip_missing(self) -> bool:
+        """Give up images that cannot be had, so that those behind them come in.
+
+        Returns:
+            Whether there were any, so that ``catch_up`` can go on.
+        """
+        if self._channels is None or not self._channels.skip_missing():
+            return False
+        # With the frames behind them: a writer that goes on must know of the gap.
+        self.say(Verdict(Outcome.RUNNING, channels=self.tallies()))
+        return True
+
+    @property
+    def frames(self) -> int:
+        """Images that are in the file, or known not to be had."""
+        return self._channels.frames if self._channels else 0
+
+    def remarks(self) -> tuple[str, ...]:
+        """What is odd about what came in, although nothing is missing."""
+        return self._channels.unequal_lengths() if self._channels else ()
 
     def before_commit(self) -> None:
         """Complete what the next commit is to show."""

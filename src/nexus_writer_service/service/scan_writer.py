@@ -243,7 +243,7 @@ class ScanWriter:
         """Keep what comes until whoever has the file lets go of it."""
         if self._lockout is None:
             _log.error("scan %s waits for its file: %s", self.scan.name, reason)
-            self._lockout = Lockout(reason, self._around.clock)
+            self._lockout = Lockout(reason, self._around.clock, self._around.held)
         self._stage = _Stage.LOCKED_OUT
         self._report(reason=f"waits for its file: {reason}")
 
@@ -253,7 +253,7 @@ class ScanWriter:
         elif lockout.due:
             self._prepare(self.scan)
         if self._lockout is None:
-            for event in lockout.events():
+            for event in lockout.end_waiting():
                 self.feed(event)
 
     # --------------------------------------------------------------------------------- end
@@ -283,20 +283,18 @@ class ScanWriter:
         Patience begins anew while more and more frames are copied. At its end those are given up
         that cannot be read, but not the ones behind them.
         """
-        channels = self._open.channels if self._open else None
-        frames = channels.frames if channels else 0
-        if self._open is None or channels is None or not channels.catch_up():
+        frames = self._open.frames if self._open else 0
+        if self._open is None or not self._open.catch_up():
             self._finish()
             return
         now = self._around.clock.monotonic()
-        if channels.frames > frames:
+        if self._open.frames > frames:
             self._deadline = max(self._deadline, now + self._patience)
         elif now >= self._deadline:
-            if not channels.skip_missing():
+            if not self._open.skip_missing():
                 self._finish()
                 return
             self._patience = 0.0
-            self._open.say(Verdict(Outcome.RUNNING, channels=channels.tallies()))
         self._report(reason=f"ended; files of detectors are awaited {self._until()}")
 
     def _finish(self) -> None:
@@ -329,12 +327,11 @@ class ScanWriter:
         self._conclude()
 
     def _judge(self) -> Verdict:
-        unequal = self._open.unequal_lengths() if self._open else ()
         return judge(
             self._open.tallies() if self._open else (),
             failure=self._failure,
             problems=self._troubles.problems,
-            warnings=(*self._troubles.warnings, *unequal),
+            warnings=(*self._troubles.warnings, *(self._open.remarks() if self._open else ())),
         )
 
     def _interrupted(self, *reasons: str) -> Verdict:
@@ -347,7 +344,9 @@ class ScanWriter:
         if self._verdict is None or self._failure:
             self._verdict = self._judge()
         self._stage = _Stage.OVER
-        self._lockout = None
+        if self._lockout is not None:
+            self._lockout.end_waiting()
+            self._lockout = None
         if self._open is not None:
             self._open.close()
         self._around.profiler.stop(self.scan.name)

@@ -8,8 +8,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
@@ -27,6 +25,7 @@ from nexus_writer_service.model.states import ScanState, SessionState
 from nexus_writer_service.service.clock import Clock, SystemClock
 from nexus_writer_service.service.directories import DirectoryMaker
 from nexus_writer_service.service.disk_space import DiskWatch
+from nexus_writer_service.service.operator import Operator
 from nexus_writer_service.service.session_options import Connect, SessionOptions
 from nexus_writer_service.service.status import PURGE_AFTER, ScanStatus, StatusBoard
 
@@ -59,6 +58,8 @@ OPERATION_PATIENCE = 2.0
 """Seconds for which ``start`` and ``stop`` wait until that is done."""
 _LONGEST_PATH = 4095
 """Of Linux."""
+_LONGEST_SHOWN = 200
+_LISTED = PURGE_AFTER // timedelta(minutes=1)
 _PURGE_NOW = timedelta(seconds=5)
 
 _STOPPED = "stopped by the command stop_scan"
@@ -83,8 +84,7 @@ class SessionControl:
         self.board = StatusBoard()
         """The states of scans, kept over stop and start; touched also when the session changes."""
         self._clock = clock or SystemClock()
-        self._operator = ThreadPoolExecutor(1, "operator")
-        self._operating: Future[None] | None = None
+        self._operator = Operator()
         self._service: SessionService | None = None
         self._disk = DiskWatch()
         self._directories = DirectoryMaker((), lambda: self.board.folders)
@@ -137,7 +137,7 @@ class SessionControl:
             broken, self._service = self._service, None
             self._rest(SessionState.INIT, "starting")
             self._started = self._clock.monotonic()
-            self._operate(lambda: self._start(broken, options, connect, disk))
+            self._operator.begin(lambda: self._start(broken, options, connect, disk))
         if wait:
             self._await_operation()
 
@@ -157,7 +157,7 @@ class SessionControl:
             service = self._service
             if self._ended or (service is None and state is not SessionState.INIT):
                 return
-            self._operate(lambda: self._stop(service, state, reason))
+            self._operator.begin(lambda: self._stop(service, state, reason))
         if not self._await_operation():
             raise StateError("it takes longer than usual to stop; look at the state")
 
@@ -176,8 +176,8 @@ class SessionControl:
             return self.state[0] is not SessionState.RUNNING
 
         self.board.wait_for(finished, grace)
-        self._operate(lambda: self._stop(self._service, *self.state))
-        self._operator.shutdown(wait=True)
+        self._operator.begin(lambda: self._stop(self._service, *self.state))
+        self._operator.end()
         self._disk.stop()
 
     def fail(self, reason: str) -> None:
@@ -211,9 +211,9 @@ class SessionControl:
         status = self._wait_for(lambda: self.board.find(name), self._patience)
         if status is None:
             raise UnknownScanError(
-                f"no scan {name!r} is known here: it was not created in this session, or it ended "
-                f"more than {PURGE_AFTER // timedelta(minutes=1)} minutes ago (nexus-writer "
-                "history tells what became of it)"
+                f"no scan {shortened(name)} is known here: it was not created in this session, or "
+                f"it ended more than {_LISTED} minutes ago (nexus-writer history tells what became "
+                "of it)"
             )
         return status
 
@@ -289,9 +289,9 @@ class SessionControl:
             FileError: it cannot be made.
         """
         if not os.path.isabs(path):
-            raise FilePathError(f"{path!r} is no absolute path")
+            raise FilePathError(f"{shortened(path)} is no absolute path")
         if len(path) > _LONGEST_PATH or "\0" in path:
-            raise FilePathError(f"{path[:80]!r}... ({len(path)} characters) cannot be a path")
+            raise FilePathError(f"{shortened(path)} ({len(path)} characters) cannot be a path")
         path = os.path.normpath(path)
         directories = self._directories
         patience = _DIRECTORY_ANNOUNCEMENT_PATIENCE if self._listens() else 0.0
@@ -337,18 +337,9 @@ class SessionControl:
 
         return self._wait_for(over, END_PATIENCE)
 
-    def _operate(self, operation: Callable[[], None]) -> None:
-        self._operating = self._operator.submit(operation)
-
     def _await_operation(self) -> bool:
-        if self._operating is None:
-            return True
-        try:
-            with self._aside():
-                self._operating.result(OPERATION_PATIENCE)
-        except NotYet:
-            return False
-        return True
+        with self._aside():
+            return self._operator.wait(OPERATION_PATIENCE)
 
     def _start(
         self,
@@ -399,3 +390,8 @@ class SessionControl:
     def _rest(self, state: SessionState, reason: str) -> None:
         self._resting = (state, reason)
         self.board.touch()
+
+
+def shortened(text: str) -> str:
+    """What somebody gave, for a message of reasonable length."""
+    return repr(text) if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]!r}..."

@@ -1,13 +1,14 @@
 """What all scan writers of a process share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nexus_writer_service.layout.plan import ScanPlan
 from nexus_writer_service.model.description import ScanDescription
 from nexus_writer_service.service.clock import Clock
 from nexus_writer_service.service.disk_space import DiskWatch
 from nexus_writer_service.service.files import FilePool
+from nexus_writer_service.service.lockout import Held
 from nexus_writer_service.service.profiling import Profiler
 from nexus_writer_service.service.status import ScanStatus, StatusBoard
 
@@ -28,5 +29,7 @@ class Surroundings:
     profiler: Profiler
     version: str
     """Of this package, for the files."""
+    held: Held = field(default_factory=Held)
+    """What scans that wait for their files keep."""
     record: Callable[[ScanStatus], None] = unrecorded
     """Told of each scan that was to be saved when it is over; may neither wait nor fail."""

@@ -50,8 +50,11 @@ class Watcher:
     def start(self) -> None:
         """Begin to watch, unless that is being done."""
         if self._thread is None:
-            self._stopped.clear()
-            self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+            # A new one: the thread before may not have noticed yet that it is to end.
+            self._stopped = threading.Event()
+            self._thread = threading.Thread(
+                target=self._run, args=[self._stopped], name="events", daemon=True
+            )
             self._thread.start()
 
     def stop(self, patience: float = 0.0) -> None:
@@ -67,10 +70,9 @@ class Watcher:
         if thread is not None:
             thread.join(patience)
 
-    def _run(self) -> None:
+    def _run(self, stopped: threading.Event) -> None:
         # Tango knows only threads that say that they are going to use it.
         with tango.EnsureOmniThread():
-            stopped = self._stopped
             board = self._control.board
             known: dict[str, Any] = {}
             seen = -1
@@ -80,9 +82,9 @@ class Watcher:
                     _LONGEST,
                 )
                 seen = board.changes
-                self._look(known)
+                self._look(known, stopped)
 
-    def _look(self, known: dict[str, Any]) -> None:
+    def _look(self, known: dict[str, Any], stopped: threading.Event) -> None:
         self._control.purge(PURGE_AFTER)
         now = self._clock.now()
         state, reason = self._control.state
@@ -91,7 +93,7 @@ class Watcher:
         self._blamed = reason if state is SessionState.FAULT else ""
         figures = self._tally.update(self._control.board, now, self._clock.monotonic())
         for name, value in self._values(figures).items():
-            if self._stopped.is_set():
+            if stopped.is_set():
                 return  # the device may be gone
             if name not in known or known[name] != value:
                 known[name] = value

@@ -2,7 +2,7 @@
 
     restarts.py --out OUT [--kinds r1] [--kills 5] [--failed FILE]
 
-The server runs under `nexus-writer supervise`, as under the Tango Starter (WRITER_CMD). Dumps as those of scans.py, in OUT/dump.
+The server starts again by itself (--respawn in WRITER_CMD), as it does under the Tango Starter. Dumps as those of scans.py, in OUT/dump.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from supervision import Questions
 
 DEVICE = "id00/bliss_nxwriter/test_session"
 HERE = os.path.dirname(os.path.abspath(__file__))
-DOWN = re.compile(r"Nexus writer .*(API_DeviceNotExported|not exported)")
+DOWN = re.compile(rf"Nexus writer API_(CantConnectToDevice|DeviceNotExported): .*{DEVICE}")
 
 
 def server_pid():

@@ -5,11 +5,10 @@ finds another holder does not serve the session. Two points decide whether that 
 
 - It is taken, renewed and given back by comparing and changing in one step of the server, so of two
   that ask at once one gets it.
-- A holder that stood still for longer than the lease lives (a stopped process, a machine that
-  slept) may find that another one has it. So one that has not renewed it for that long does not
-  hold it, by a clock that nobody sets and that goes on while the machine sleeps: it has to ask
-  again. And it is told when another one has it (``on_lost``). The files have locks of their own
-  besides.
+- A holder that was stalled for longer than the lease lives (a stopped process, a machine asleep)
+  may find that another one has it. So one that has not renewed it for that long does not hold it,
+  by a clock that nobody sets and that goes on while the machine sleeps: it has to ask again. And it
+  is told when another one has it (``on_lost``). The files have locks of their own besides.
 
 A database that is not set up for scans yet is left alone: blissdata sets up none that holds a key.
 """
