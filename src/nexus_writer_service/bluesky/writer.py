@@ -56,6 +56,8 @@ class NXWriter(Hooks):
 
     def __init__(self) -> None:
         self._problems = []
+        self._plain_events = False
+        """Nobody wants to see the events before they are written."""
         self._engine = Engine(Face(self._locate, self._finish, self._done))
         atexit.register(_close, weakref.ref(self._engine))
         super().__init__()
@@ -64,8 +66,16 @@ class NXWriter(Hooks):
 
     def receiver(self, key: str, doc: Any) -> None:
         """Take a document; returns at once. See ``FileWriterCallbackBase.receiver``."""
+        if key == "event" and self._plain_events and len(self._runs) == 1:
+            try:  # by far the most frequent document: the short way
+                self._newest.doc_timestamp = doc["time"]
+                self._engine.put_event(doc)
+            except (LookupError, TypeError):
+                self._engine.put(key, doc)
+            return
         super().receiver(key, doc)
         if key == "start":
+            self._plain_events = self.xref.get("event") == Hooks.event.__get__(self)
             self._engine.files_patience = float(self._external_file_read_timeout)
             self._engine.put(key, doc, self._begin(doc))
         elif key in self.xref:

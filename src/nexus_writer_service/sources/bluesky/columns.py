@@ -60,12 +60,20 @@ class Column:
         array = self._plain(values)
         if array is not None:
             return Taken((array,))
+        if self.dtype is None and len(values) > 1:  # most often the others are like the first
+            first = self._careful(values[:1])
+            rest = self._plain(values[1:])
+            if rest is not None:
+                return Taken((*first.batches, rest), first.missing, first.widened, first.rounded)
+            self.dtype, self.sample = None, ()
         return self._careful(values)
 
     def _plain(self, values: Sequence[Any]) -> Array | None:
         """The values when they are numbers as known, or None."""
         if self.dtype is None or self.dtype.kind not in "biufc" or -1 in self.sample:
             return None
+        if isinstance(values, np.ndarray) and values.dtype == self.dtype and not self.sample:
+            return values if values.ndim == 1 else None
         if self.sample and (len(values) == 1 or getattr(values[0], "nbytes", 0) > _LARGE):
             return None
         try:

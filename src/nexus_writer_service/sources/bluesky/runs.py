@@ -86,9 +86,11 @@ class RunState:
     def event(self, document: Document) -> None:
         """An event: it waits for those that follow."""
         uid = document["descriptor"]
-        if uid not in self.descriptors:
-            raise DecodeError(f"its descriptor {uid} is not known")
-        self.waiting.setdefault(uid, []).append(document)
+        waiting = self.waiting.get(uid)
+        if waiting is None:
+            self._stream(uid)
+            waiting = self.waiting[uid] = []
+        waiting.append(document)
 
     def page(self, document: Document) -> list[ScanEvent]:
         """Many events of one descriptor."""
@@ -182,7 +184,8 @@ class RunState:
         for uid, documents in waiting.items():
             stream = self.descriptors[uid]
             try:
-                batch = _batch(uid, documents, self.keys[uid])
+                floats = stream.are_floats(self.keys[uid])
+                batch = _batch(uid, documents, self.keys[uid], floats=floats)
             except (LookupError, TypeError, AttributeError):
                 events += self._one_by_one(uid, documents)
                 continue
@@ -196,7 +199,7 @@ class RunState:
         events: list[ScanEvent] = []
         for document in documents:
             try:
-                batch = _batch(uid, [document], self.keys[uid])
+                batch = _batch(uid, [document], self.keys[uid], floats=False)
             except (LookupError, TypeError, AttributeError) as error:
                 what = f"event {document.get('uid')} of stream {stream.name}"
                 events += self.complain(f"{what} cannot be understood: {error!r}")
@@ -289,12 +292,14 @@ def begin(document: Document, path: str | None, files: Files) -> RunState:
     return RunState(run, files)
 
 
-def _batch(uid: str, documents: Sequence[Document], keys: Sequence[str]) -> Batch:
+def _batch(
+    uid: str, documents: Sequence[Document], keys: Sequence[str], *, floats: bool
+) -> Batch:
     return Batch(
         uid,
         [document["seq_num"] for document in documents],
-        columns_of(documents, keys, "data"),
-        columns_of(documents, keys, "timestamps"),
+        columns_of(documents, keys, "data", floats=floats),
+        columns_of(documents, keys, "timestamps", floats=True),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from operator import itemgetter
 from typing import Any, Final
 
@@ -192,6 +193,17 @@ class StreamState:
             return []
         return [key for key in self.description().data_keys if key not in self.keys]
 
+    def are_floats(self, keys: Sequence[str]) -> bool:
+        """Whether each of the data keys has had nothing but floats."""
+        known = [self.keys.get(key) for key in keys]
+        return all(
+            one is not None
+            and not one.located
+            and one.column.dtype == np.float64
+            and not one.column.sample
+            for one in known
+        )
+
     def description(self) -> model.Stream:
         """The stream as of now."""
         columns = {key: state.described for key, state in self.keys.items()}
@@ -230,7 +242,7 @@ class StreamState:
         whole = segment.first == 0 and segment.stop == len(batch.numbers)
         for key, values in batch.data.items():
             part = values if whole else values[segment.first : segment.stop]
-            stamps = batch.stamps.get(key) or ()
+            stamps = batch.stamps.get(key, ())
             if not whole:
                 stamps = stamps[segment.first : segment.stop]
             events += self._values(key, part, stamps, segment)
@@ -375,6 +387,8 @@ def _filled(column: Column, count: int) -> np.ndarray[Any, Any]:
 def _epochs(stamps: Values, count: int) -> np.ndarray[Any, Any]:
     if not len(stamps):
         return np.empty(0)
+    if isinstance(stamps, np.ndarray) and stamps.dtype == np.float64:
+        return stamps
     try:
         epochs = np.array(stamps, float)
     except (TypeError, ValueError):
@@ -405,8 +419,19 @@ def described_dtype(described: Mapping[str, Any]) -> np.dtype[Any]:
     return found if found.kind in "biufc" else TEXT
 
 
+def _float_table(values: list[Any], count: int) -> np.ndarray[Any, Any] | None:
+    """Values event by event as one row for each data key, if all of them are numbers."""
+    try:
+        array = np.array(values)
+    except (ValueError, OverflowError):
+        return None
+    if array.dtype != np.float64 or array.ndim != 1:
+        return None
+    return np.ascontiguousarray(array.reshape(-1, count).T)
+
+
 def columns_of(
-    documents: Sequence[Mapping[str, Any]], keys: Sequence[str], part: str
+    documents: Sequence[Mapping[str, Any]], keys: Sequence[str], part: str, *, floats: bool
 ) -> dict[str, Values]:
     """The values of events, by data key; ``MISSING`` where an event has none.
 
@@ -414,12 +439,20 @@ def columns_of(
         documents: the events.
         keys: as described.
         part: ``data`` or ``timestamps``.
+        floats: whether all of them are, as far as is known, so that they may be converted at once.
     """
     rows = [document[part] for document in documents]
     count = len(keys)
-    if count > 1 and all(len(row) == count for row in rows):
+    if count > 1 and set(map(len, rows)) == {count}:
         try:
-            return dict(zip(keys, zip(*map(itemgetter(*keys), rows), strict=True), strict=True))
+            told = map(itemgetter(*keys), rows)
+            if floats:
+                values = list(chain.from_iterable(told))
+                array = _float_table(values, count)
+                if array is not None:
+                    return dict(zip(keys, array, strict=True))
+                told = map(itemgetter(*keys), rows)
+            return dict(zip(keys, zip(*told, strict=True), strict=True))
         except KeyError:
             pass  # as many, but others
     found = dict.fromkeys([*keys, *(key for row in rows for key in row)])
