@@ -31,7 +31,7 @@ from nexus_writer_service.service.scribe import Scribe
 from nexus_writer_service.service.status import ScanStatus, StatusBoard
 from nexus_writer_service.service.surroundings import Surroundings
 from nexus_writer_service.sources.bluesky.documents import Translator
-from nexus_writer_service.sources.bluesky.files import Locate, PathMap
+from nexus_writer_service.sources.bluesky.files import PathMap
 
 _log = logging.getLogger(__name__)
 
@@ -164,9 +164,7 @@ class Engine:
                 items = self._queue.take(_LOOK, GATHER)
                 if items:
                     self._handle(items, translator, service.scribe)
-                elif self._stop is not None or not alive():
-                    break
-                elif self._leave():
+                elif self._stop is not None or not alive() or self._leave():
                     break
         except Exception:
             _log.critical("the writer of Bluesky runs has failed, please report it", exc_info=True)
@@ -326,5 +324,3 @@ class _Service:
         except WriterError as error:
             _log.error("%s", error)
         self._disk.stop()
-
-

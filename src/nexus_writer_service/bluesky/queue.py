@@ -145,7 +145,7 @@ class DocumentQueue:
     def _to_file(self, item: Item) -> bool:
         try:
             if self._spill is None:
-                self._spill = tempfile.TemporaryFile(prefix="nexus_writer_")
+                self._spill = tempfile.TemporaryFile(prefix="nexus_writer_")  # noqa: SIM115 - it stays
                 _log.warning(
                     "documents come faster than they can be written: they wait in a temporary "
                     "file in %s",

@@ -3,7 +3,7 @@
 import atexit
 import os
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path, PurePosixPath
 from threading import get_ident
 from typing import Any, Final
@@ -98,7 +98,9 @@ class NXWriter(Hooks):
         """
         return self._engine.wait(timeout)
 
-    def wait_writer_plan_stub(self, timeout: float | None = None) -> Iterator[Any]:
+    def wait_writer_plan_stub(
+        self, timeout: float | None = None
+    ) -> Generator[Any, Any, tuple[RunResult, ...]]:
         """Wait within a plan: ``results = yield from writer.wait_writer_plan_stub()``.
 
         Args:
@@ -113,7 +115,7 @@ class NXWriter(Hooks):
         while self._writer_active and (timeout is None or waited < timeout):
             yield from plan_stubs.sleep(self._external_file_read_retry_delay)
             waited += self._external_file_read_retry_delay
-        return self.wait_writer(0)  # noqa: B901 - what a plan returns
+        return self.wait_writer(0)
 
     def close(self) -> None:
         """End at once: runs that go on are left as interrupted, with all points received."""
@@ -185,7 +187,7 @@ class NXWriter(Hooks):
             return None
         self._finishing = get_ident(), facts
         try:
-            return os.path.abspath(self.getResourceFile(str(resource["uid"])))
+            return str(os.path.abspath(self.getResourceFile(str(resource["uid"]))))
         finally:
             self._finishing = None
 

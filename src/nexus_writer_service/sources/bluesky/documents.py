@@ -83,7 +83,7 @@ class Translator:
         """Tell the events of a run that wait."""
         try:
             return state.flush()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it costs these events, all others go on
             _log.exception("run %s: unforeseen error", state.run.key)
             return state.complain(f"events are lost by an error, please report it: {error!r}")
 
@@ -98,7 +98,7 @@ class Translator:
                 self._of_resource[str(document["uid"])] = state
             elif name == "stop":
                 self._forget(state)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it costs this document, all others go on
             if not isinstance(error, (*_MALFORMED, DecodeError)):
                 _log.exception("%s: unforeseen error", name)
             said = str(error) if isinstance(error, DecodeError) else f"{error!r}"
@@ -124,14 +124,14 @@ class Translator:
         """
         if name not in _HANDLERS:
             raise DecodeError(f"there are no documents of the name {name!r}")
-        state = None
-        for key, known in (
-            ("run_start", self._runs),
-            ("descriptor", self._of_descriptor),
-            ("resource", self._of_resource),
-            ("stream_resource", self._of_resource),
-        ):
-            state = state or known.get(str(document.get(key)))
+        tables = {
+            "run_start": self._runs,
+            "descriptor": self._of_descriptor,
+            "resource": self._of_resource,
+            "stream_resource": self._of_resource,
+        }
+        found = [table.get(str(document.get(key))) for key, table in tables.items()]
+        state = next(filter(None, found), None)
         if state is None and name == "bulk_events":
             found = [self._of_descriptor.get(key) for key in _descriptors_of(document)]
             state = next(filter(None, found), None)

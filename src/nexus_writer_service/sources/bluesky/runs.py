@@ -1,6 +1,6 @@
 """One run from its start document to its stop document."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -9,6 +9,7 @@ from nexus_writer_service.errors import DecodeError
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.events import Ended, Extended, ScanEvent
 from nexus_writer_service.model.run import Run
+from nexus_writer_service.sources.bluesky.batches import Batch, columns_of
 from nexus_writer_service.sources.bluesky.files import (
     Locate,
     PathMap,
@@ -19,12 +20,7 @@ from nexus_writer_service.sources.bluesky.files import (
     streamed_uris,
     uri_path,
 )
-from nexus_writer_service.sources.bluesky.streams import (
-    Batch,
-    Found,
-    StreamState,
-    columns_of,
-)
+from nexus_writer_service.sources.bluesky.streams import Found, StreamState
 
 Document = Mapping[str, Any]
 
@@ -79,7 +75,9 @@ class RunState:
         stream.changed = True
         self.descriptors[uid] = stream
         self.keys[uid] = tuple(
-            key for key, one in data_keys.items() if not str(one.get("external")).startswith("STREAM")
+            key
+            for key, one in data_keys.items()
+            if not str(one.get("external")).startswith("STREAM")
         )
         return [*events, *self._extended()]
 
@@ -292,9 +290,7 @@ def begin(document: Document, path: str | None, files: Files) -> RunState:
     return RunState(run, files)
 
 
-def _batch(
-    uid: str, documents: Sequence[Document], keys: Sequence[str], *, floats: bool
-) -> Batch:
+def _batch(uid: str, documents: Sequence[Document], keys: Sequence[str], *, floats: bool) -> Batch:
     return Batch(
         uid,
         [document["seq_num"] for document in documents],
@@ -310,5 +306,3 @@ def _iso(time: Any) -> str | None:
     except (TypeError, ValueError, OverflowError, OSError):
         return None
     return moment.isoformat(timespec="microseconds")
-
-

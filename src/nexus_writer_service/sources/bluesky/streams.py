@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
-from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -18,14 +16,13 @@ from nexus_writer_service.model.description import (
     Shape,
 )
 from nexus_writer_service.model.events import Located, Lost, Points, ScanEvent, Sealed
-from nexus_writer_service.sources.bluesky.columns import MISSING, TEXT, Column, Taken
+from nexus_writer_service.sources.bluesky.batches import Batch
+from nexus_writer_service.sources.bluesky.columns import MISSING, TEXT, Column, Taken, Values
 from nexus_writer_service.sources.bluesky.rows import Rows, Segment
 
 _ENDS: Final = ("baseline",)
 """Streams that are read at the start and at the end of a run: their values are named apart."""
 _NOT_RECEIVED = "these events were never received"
-
-Values = Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +35,6 @@ class Found:
     missing: str = ""
     """Why nobody knows."""
     resource: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Events of one descriptor."""
-
-    descriptor: str
-    numbers: Sequence[Any]
-    """Their ``seq_num``."""
-    data: Mapping[str, Values]
-    stamps: Mapping[str, Values]
 
 
 @dataclass(slots=True)
@@ -224,9 +210,7 @@ class StreamState:
                 dtype = state.column.dtype or np.dtype(float)
                 content, sample = Content.NUMBERS, state.column.sample
             found.append(
-                Channel(
-                    told.value, dtype, sample, content, unit if isinstance(unit, str) else None
-                )
+                Channel(told.value, dtype, sample, content, unit if isinstance(unit, str) else None)
             )
             if state.described.first_epoch == state.described.first_epoch:
                 found += [
@@ -303,9 +287,9 @@ class StreamState:
                 self.warnings.append(text)
         if self.name in _ENDS and not state.column.sample and taken.batches:
             told = state.described
-            ends = {"last": _scalar(taken.batches[-1][-1])}
+            ends = {"last": taken.batches[-1][-1]}
             if told.first is None:
-                ends["first"] = _scalar(taken.batches[0][0])
+                ends["first"] = taken.batches[0][0]
             state.described = replace(told, **ends)
             self.changed = True
 
@@ -403,10 +387,6 @@ def _epoch(stamp: Any) -> float:
         return float("nan")
 
 
-def _scalar(value: Any) -> Any:
-    return value.item() if isinstance(value, np.ndarray) else value
-
-
 def described_dtype(described: Mapping[str, Any]) -> np.dtype[Any]:
     """The type of a data key as its descriptor tells it, for what it is worth."""
     dtype = described.get("dtype")
@@ -417,44 +397,3 @@ def described_dtype(described: Mapping[str, Any]) -> np.dtype[Any]:
             return TEXT
         return np.dtype({"integer": int, "boolean": bool, "array": np.uint8}.get(str(dtype), float))
     return found if found.kind in "biufc" else TEXT
-
-
-def _float_table(values: list[Any], count: int) -> np.ndarray[Any, Any] | None:
-    """Values event by event as one row for each data key, if all of them are numbers."""
-    try:
-        array = np.array(values)
-    except (ValueError, OverflowError):
-        return None
-    if array.dtype != np.float64 or array.ndim != 1:
-        return None
-    return np.ascontiguousarray(array.reshape(-1, count).T)
-
-
-def columns_of(
-    documents: Sequence[Mapping[str, Any]], keys: Sequence[str], part: str, *, floats: bool
-) -> dict[str, Values]:
-    """The values of events, by data key; ``MISSING`` where an event has none.
-
-    Args:
-        documents: the events.
-        keys: as described.
-        part: ``data`` or ``timestamps``.
-        floats: whether all of them are, as far as is known, so that they may be converted at once.
-    """
-    rows = [document[part] for document in documents]
-    count = len(keys)
-    if count > 1 and set(map(len, rows)) == {count}:
-        try:
-            told = map(itemgetter(*keys), rows)
-            if floats:
-                values = list(chain.from_iterable(told))
-                array = _float_table(values, count)
-                if array is not None:
-                    return dict(zip(keys, array, strict=True))
-                told = map(itemgetter(*keys), rows)
-            return dict(zip(keys, zip(*told, strict=True), strict=True))
-        except KeyError:
-            pass  # as many, but others
-    found = dict.fromkeys([*keys, *(key for row in rows for key in row)])
-    return {key: [row.get(key, MISSING) for row in rows] for key in found}
-
