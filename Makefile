@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CONSTRAINTS := requirements/constraints.txt
 
-.PHONY: help demo test test-bliss check venv redis bench clean
+.PHONY: help demo test test-bliss trees check venv redis bench clean
 
 help:
 	@echo "make demo        live scans become a NeXus file, with progress, verdicts and a plot"
 	@echo "make test        all tests"
 	@echo "make test-bliss  a real BLISS session against our writer (installs 1.6 GB once)"
+	@echo "make trees       after a change of the layout: checked-in trees and docs/layout.md anew"
 	@echo "make check       style, types, layers, spelling"
 	@echo "make bench       speed, beside the reference writer"
 
@@ -20,6 +21,10 @@ demo: $(VENV)/.demo redis
 test: venv redis
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+# What changed in the layout shows in 'git diff'.
+trees: venv
+	$(BIN)/python -m tests.golden_trees
+
 # The writer runs with the versions of its dependencies that BLISS 2.2 has.
 test-bliss: venv .bliss-venv/.done
 	PYTHON=$(PYTHON) WRITER_BIN=$(abspath .bliss-venv/bin) CHECK_PYTHON=$(abspath $(BIN)/python) \
@@ -28,7 +33,7 @@ test-bliss: venv .bliss-venv/.done
 .bliss-venv/.done: pyproject.toml tests/lab/bliss/constraints.txt
 	@scripts/make-venv $(PYTHON) .bliss-venv
 	.bliss-venv/bin/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint tests/lab/bliss/constraints.txt --editable '.[bliss]'
+	  --constraint tests/lab/bliss/constraints.txt --editable '.[tango]'
 	@echo '*' > .bliss-venv/.gitignore
 	@touch $@
 
