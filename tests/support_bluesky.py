@@ -37,7 +37,7 @@ class Run:
         self, keys: Mapping[str, Any] | Iterable[str], name: str = "primary", **more: Any
     ) -> Told:
         """``keys``: what is said of each data key, or their names for numbers."""
-        described = keys if isinstance(keys, Mapping) else dict.fromkeys(keys, {})
+        described = keys if isinstance(keys, Mapping) else {key: {} for key in keys}
         data_keys = {
             key: {"source": "SIM:x", "dtype": "number", "shape": [], **said}
             for key, said in described.items()

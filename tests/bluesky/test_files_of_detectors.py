@@ -1,4 +1,4 @@
-"""Values that detectors write to files of their own: mapped, waited for, missed, found elsewhere."""
+"""Values that detectors write to files of their own: mapped, waited for, missed, referred to."""
 
 import os
 
@@ -166,7 +166,7 @@ def test_paths_of_another_machine_are_mapped(writer, tmp_path):
 
 def test_a_subclass_may_tell_the_file_of_a_resource(tmp_path):
     class Mapped(NXWriter):
-        def getResourceFile(self, resource_id):
+        def getResourceFile(self, resource_id):  # noqa: N802 - the name that they know
             return tmp_path / super().getResourceFile(resource_id).name
 
     save(tmp_path / "cam.h5", frames(1))
@@ -224,13 +224,13 @@ def stream_resource(run, path, key="cam", address="/entry/data/data", **more):
     }
 
 
-def stream_datum(descriptor, first, stop, key="cam", seq=None):
+def stream_datum(descriptor, first, stop, key="cam"):
     return "stream_datum", {
         "uid": f"stream-{key}/{first}",
         "stream_resource": f"stream-{key}",
         "descriptor": descriptor[1]["uid"],
         "indices": {"start": first, "stop": stop},
-        "seq_nums": {"start": (seq or first) + (0 if seq else 1), "stop": (seq or first) + (0 if seq else 1) + stop - first},
+        "seq_nums": {"start": first + 1, "stop": stop + 1},
     }
 
 

@@ -31,11 +31,23 @@ def test_the_methods_are_called_in_the_known_order_with_the_known_arguments(tmp_
 
         return method
 
-    names = (
-        "write_root write_entry write_instrument write_metadata write_streams assign_signal_type "
-        "write_slits write_detector write_monochromator write_positioner write_source write_data "
-        "write_sample write_user write_templates"
-    ).split()
+    names = [
+        "write_root",
+        "write_entry",
+        "write_instrument",
+        "write_metadata",
+        "write_streams",
+        "assign_signal_type",
+        "write_slits",
+        "write_detector",
+        "write_monochromator",
+        "write_positioner",
+        "write_source",
+        "write_data",
+        "write_sample",
+        "write_user",
+        "write_templates",
+    ]
     for name in names:
         setattr(Told, name, noting(name))
     result = written(Told(), tmp_path)
@@ -85,7 +97,9 @@ def test_a_subclass_as_they_are_found_works_unchanged(tmp_path):
             nxsample.create_dataset("name", data=self.metadata["sample"])
             nxsample["temperature"] = self.get_stream_link("temperature")
             ds = nxsample["temperature"]
-            self.add_dataset_attributes(ds, self.acquisitions[self.streams["baseline"][0]]["data"]["temperature"])
+            self.add_dataset_attributes(
+                ds, self.acquisitions[self.streams["baseline"][0]]["data"]["temperature"]
+            )
             return nxsample
 
         def get_sample_title(self):
@@ -232,7 +246,11 @@ def test_the_advanced_photon_source_is_told_from_the_baseline(tmp_path):
     run = Run()
     baseline = run.descriptor(["aps_current", "aps_fill_number"], "baseline")
     _, *rest = scan(run)
-    start_of_run = [run.start(), baseline, run.event(baseline, aps_current=102.5, aps_fill_number=3)]
+    start_of_run = [
+        run.start(),
+        baseline,
+        run.event(baseline, aps_current=102.5, aps_fill_number=3),
+    ]
     result = written(NXWriterAPS(), tmp_path, [*start_of_run, *rest])
     assert result.ok
     with h5py.File(result.file) as file:
