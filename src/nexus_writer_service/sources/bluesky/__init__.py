@@ -1,0 +1,1 @@
+"""Bluesky: documents of runs, live and recorded."""
