@@ -5,14 +5,17 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CONSTRAINTS := requirements/constraints.txt
 
-.PHONY: help demo test test-bliss check venv redis bench clean
+.PHONY: help demo demo-bluesky test test-bliss test-bluesky-peer check venv redis bench bench-bluesky clean
 
 help:
 	@echo "make demo        live scans become a NeXus file, with progress, verdicts and a plot"
+	@echo "make demo-bluesky  the same with a RunEngine and an EPICS motor"
 	@echo "make test        all tests"
 	@echo "make test-bliss  a real BLISS session against our writer (installs 1.6 GB once)"
+	@echo "make test-bluesky-peer  the tests of apstools, and archives, against our writer"
 	@echo "make check       style, types, layers, spelling"
 	@echo "make bench       speed, beside the reference writer"
+	@echo "make bench-bluesky  the same for Bluesky"
 
 demo: $(VENV)/.demo redis
 	$(BIN)/python -m nexus_writer_service.testing.demo
@@ -30,6 +33,18 @@ test-bliss: venv .bliss-venv/.done
 	.bliss-venv/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint tests/lab/bliss/constraints.txt --editable '.[bliss]'
 	@echo '*' > .bliss-venv/.gitignore
+	@touch $@
+
+# apstools' published tests, as they are, with our class in place of its own; and real archives.
+test-bluesky-peer: .peer-venv/.done
+	PEER_PYTHON=.peer-venv/bin/python tests/peer/run $(ARGS)
+
+.peer-venv/.done: pyproject.toml requirements/peer.txt
+	@scripts/make-venv $(PYTHON) .peer-venv
+	.peer-venv/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint requirements/peer.txt --editable '.[bluesky]' \
+	  apstools databroker 'tiled[all]' bluesky-tiled-plugins ophyd ophyd-async pytest pytest-timeout
+	@echo '*' > .peer-venv/.gitignore
 	@touch $@
 
 check: venv
@@ -67,4 +82,4 @@ $(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
 	@touch $@ $(VENV)/.demo
 
 clean:
-	rm -rf $(VENV) .bench-venv .bliss-venv demo-output .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench-venv .bliss-venv .peer-venv demo-output .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
