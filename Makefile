@@ -20,6 +20,9 @@ help:
 demo: $(VENV)/.demo redis
 	$(BIN)/python -m nexus_writer_service.testing.demo
 
+demo-bluesky: $(VENV)/.demo-bluesky
+	$(BIN)/python examples/bluesky_nxwriter.py
+
 test: venv redis
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
@@ -77,9 +80,13 @@ $(VENV)/.demo: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
 	$(PIP) --constraint $(CONSTRAINTS) --editable '.[demo]'
 	@touch $@
 
+$(VENV)/.demo-bluesky: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(PIP) --constraint $(CONSTRAINTS) --editable '.[demo,demo-bluesky]'
+	@touch $@ $(VENV)/.demo
+
 $(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
 	$(PIP) --constraint $(CONSTRAINTS) --editable '.[dev]'
-	@touch $@ $(VENV)/.demo
+	@touch $@ $(VENV)/.demo $(VENV)/.demo-bluesky
 
 clean:
 	rm -rf $(VENV) .bench-venv .bliss-venv .peer-venv demo-output .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -173,5 +173,5 @@ def _waiting(receiver: Receiver) -> Callable[[], Any]:
 def _best_effort() -> Receiver:
     from bluesky.callbacks.best_effort import BestEffortCallback  # noqa: PLC0415 - takes a second
 
-    callback: Receiver = BestEffortCallback()  # type: ignore[no-untyped-call]
+    callback: Receiver = BestEffortCallback()
     return callback
