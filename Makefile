@@ -60,6 +60,9 @@ check: venv
 bench: venv redis $(if $(BENCH_BLISSWRITER)$(findstring --smoke,$(ARGS)),,.bench-venv/.done)
 	$(BIN)/python -m bench.compare_writers $(ARGS)
 
+bench-bluesky: venv $(if $(findstring --smoke,$(ARGS)),,.peer-venv/.done)
+	BENCH_APSTOOLS=$(wildcard .peer-venv/bin/python) $(BIN)/python -m bench.compare_bluesky $(ARGS)
+
 # The reference writer, in an environment of its own.
 .bench-venv/.done: requirements/bench.txt
 	@scripts/make-venv $(PYTHON) .bench-venv
