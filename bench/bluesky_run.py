@@ -1,6 +1,6 @@
 """Program: one Bluesky run through one writer; tells what that took, as JSON.
 
-    python bluesky_run.py WRITER CASE EVENTS RATE FOLDER
+    python -m bench.bluesky_run WRITER CASE EVENTS RATE FOLDER
 
 WRITER is ``ours``, ``reference`` (apstools), ``h5py`` (ten lists that become datasets at the end)
 or ``nothing`` (what making the documents takes). It is run by the Python of the writer's
@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-import bluesky_documents
+from bench import bluesky_documents
 
 PATIENCE = 300.0
 

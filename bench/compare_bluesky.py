@@ -117,10 +117,13 @@ def _run(name: str, case: Case) -> dict[str, Any]:
         if case.kind == "images":
             _save_images(Path(folder))
         python = _peer() if name == "reference" else sys.executable
-        program = str(Path(__file__).with_name("bluesky_run.py"))
-        command = [python, "-W", "ignore", program, name, case.kind, str(case.events)]
+        program = [python, "-W", "ignore", "-m", "bench.bluesky_run", name, case.kind]
         done = subprocess.run(
-            [*command, str(case.rate), folder], capture_output=True, text=True, check=False
+            [*program, str(case.events), str(case.rate), folder],
+            cwd=Path(__file__).parents[1],
+            capture_output=True,
+            text=True,
+            check=False,
         )
     if done.returncode:
         raise SettingsError(f"{name} failed with {case.name}: {done.stderr[-2000:]}")
