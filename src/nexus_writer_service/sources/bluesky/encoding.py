@@ -20,11 +20,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
-from nexus_writer_service.errors import DecodeError
+from nexus_writer_service.errors import DecodeError, SettingsError
 
 Json = Any
 """What json.dumps takes."""
@@ -160,12 +159,28 @@ _DECODERS: Mapping[Any, Callable[[Any], Any]] = {
 }
 
 
+def message_pack() -> Any:
+    """The package msgpack, which comes with an extra.
+
+    Raises:
+        SettingsError: it is not installed.
+    """
+    try:
+        import msgpack  # noqa: PLC0415 - JSON does without
+    except ImportError as error:
+        raise SettingsError(
+            "MessagePack cannot be read or written: install nexus_writer_service[bluesky]"
+        ) from error
+    return msgpack
+
+
 def pack(value: Any) -> bytes:
     """A document, or anything made of such parts, as MessagePack.
 
     Raises:
         ValueError: it is nested deeper than any document.
     """
+    msgpack = message_pack()
     packed: bytes = msgpack.packb(_encoded(value, packing=True), unicode_errors="surrogatepass")
     return packed
 
@@ -175,7 +190,9 @@ def unpack(data: bytes) -> Any:
 
     Raises:
         DecodeError: this is no MessagePack, or it holds pickled objects.
+        SettingsError: the package msgpack is not installed.
     """
+    msgpack = message_pack()
     try:
         value = msgpack.unpackb(data, **UNPACKING)
     except (ValueError, TypeError, msgpack.UnpackException) as error:

@@ -20,10 +20,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self, cast
 
-import msgpack
-
 from nexus_writer_service.errors import DecodeError, SourceUnavailableError
-from nexus_writer_service.sources.bluesky.encoding import UNPACKING, from_json, pack, to_json
+from nexus_writer_service.sources.bluesky.encoding import (
+    UNPACKING,
+    from_json,
+    message_pack,
+    pack,
+    to_json,
+)
 
 Document = tuple[str, dict[str, Any]]
 """Name and document, as the RunEngine gives them to its subscribers."""
@@ -170,6 +174,7 @@ def _lines(path: Path, file: IO[bytes], starts_only: bool) -> Iterator[_Placed]:
 
 
 def _packed(path: Path, file: IO[bytes], starts_only: bool) -> Iterator[_Placed]:
+    msgpack = message_pack()
     first = place = file.tell()
     unpacker = msgpack.Unpacker(file, max_buffer_size=_LARGEST, **UNPACKING)
     try:
