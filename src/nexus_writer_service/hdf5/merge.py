@@ -31,6 +31,7 @@ from nexus_writer_service.model.tree import (
     ExternalLink,
     Group,
     ImageStack,
+    LocatedStack,
     Node,
     SoftLink,
     StreamDataset,
@@ -108,7 +109,7 @@ class Merge:
                     self._group(here, path, name, node)
                 case Dataset():
                     self._dataset(here, path, name, node)
-                case StreamDataset() | ImageStack():
+                case StreamDataset() | ImageStack() | LocatedStack():
                     self._growing_dataset(here, path, name, node)
                 case VirtualDataset():
                     self._virtual(here, path, name, node)
@@ -171,6 +172,9 @@ class Merge:
             dataset = self._growing.open(here, name, node)
             if path not in self._growing:
                 self._growing.attach(path, node, dataset, new=False)
+            elif isinstance(node, StreamDataset):
+                self._growing.widen(path, node)
+                dataset = h5d.open(here, name.encode())
             self._attributes(dataset, path, node.attributes)
         else:
             dataset = self._growing.create(here, node)

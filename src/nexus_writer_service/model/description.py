@@ -29,6 +29,8 @@ class Content(Enum):
     """Arrays (or scalars) that travel with the stream."""
     IMAGES = "images"
     """Frames that a detector server saves itself; the stream says how many there are."""
+    LOCATED = "located"
+    """Values in files of other programs, told block by block."""
     SCANS = "scans"
     """References to other scans: a sequence."""
 
@@ -52,6 +54,22 @@ class ImageFiles:
     frames_per_file: int = 0
     frames_per_acquisition: int = 0
     first_file: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FileBlock:
+    """Points of one channel that follow each other in one HDF5 dataset of a file."""
+
+    path: str
+    """Absolute path of the file."""
+    data_path: str
+    """Path of the dataset inside the file."""
+    index: int
+    """Of the first one along the first axis of the dataset."""
+    points: int
+    """Number of points."""
+    each: int = 1
+    """How many entries of the first axis make one point; more than one: (each, *rest) is a point."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ channel, end) and many scans share a file:
 - attributes are set, others stay,
 - a dataset that exists gets the new value,
 - a link takes the place of a dataset or another link, never of a group,
-- a stream dataset or image stack that exists stays as it is.
+- a stream dataset or image stack that exists stays as it is; but points of a stream dataset that is
+  to hold a wider type (float after int, text after numbers) are converted.
 """
 
 from collections.abc import Mapping
@@ -86,6 +87,19 @@ class ImageStack:
 
 
 @dataclass(frozen=True, slots=True)
+class LocatedStack:
+    """A virtual dataset over blocks of files that are told as they come; it grows with them."""
+
+    channel: ChannelName
+    dtype: np.dtype[Any]
+    """Until one of the files can be read: what is in the files counts."""
+    sample: Shape
+    """Shape of one point, likewise."""
+    fill: Value | None = None
+    attributes: Attributes = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class VirtualSource:
     """A block of a virtual dataset: all of ``path`` in ``file``, put at ``start``."""
 
@@ -138,7 +152,16 @@ class Group:
     attributes: Attributes = field(default_factory=dict)
 
 
-Node = Group | Dataset | StreamDataset | ImageStack | VirtualDataset | SoftLink | ExternalLink
+Node = (
+    Group
+    | Dataset
+    | StreamDataset
+    | ImageStack
+    | LocatedStack
+    | VirtualDataset
+    | SoftLink
+    | ExternalLink
+)
 
 
 def at(path: str, node: Node, nx_class: Mapping[str, str] | None = None) -> Group:

@@ -94,7 +94,8 @@ class ChannelWriter:
         """The account of this channel for the verdict."""
         missing: tuple[str, ...] = ()
         external: tuple[str, ...] = ()
-        if self.content is Content.IMAGES and self.begun and self.place and file is not None:
+        in_files = self.content in (Content.IMAGES, Content.LOCATED)
+        if in_files and self.begun and self.place and file is not None:
             with suppress(DatasetError):  # the file lets go of a stack that is complete
                 missing = file.missing_files(self.place.path)
                 external = file.external_files(self.place.path)

@@ -4,14 +4,16 @@ from collections.abc import Mapping
 
 from nexus_writer_service.errors import DatasetError
 from nexus_writer_service.layout.plan import ScanPlan
-from nexus_writer_service.model.description import ChannelName, Content, ScanDescription
-from nexus_writer_service.model.events import Frames, Lost, Points, Scans, Sealed
+from nexus_writer_service.model.description import Channel, ChannelName, Content, ScanDescription
+from nexus_writer_service.model.events import Frames, Located, Lost, Points, Scans, Sealed
 from nexus_writer_service.model.verdict import ChannelTally, Verdict
 from nexus_writer_service.service.channel_writer import ChannelWriter
 from nexus_writer_service.service.scan_file import ScanFile
 from nexus_writer_service.service.troubles import Troubles
 
-ChannelEvent = Points | Frames | Scans | Sealed | Lost
+ChannelEvent = Points | Located | Frames | Scans | Sealed | Lost
+
+_OF_FILES = (Content.IMAGES, Content.LOCATED)
 
 
 class Channels:
@@ -32,17 +34,33 @@ class Channels:
         self._file = scan_file.file
         self._troubles = troubles
         self._all: dict[ChannelName, ChannelWriter] = {}
+        self._known: Mapping[ChannelName, Channel] = {}
         self.plots_due = False
         """Channels have begun since somebody looked."""
         self.note_due = False
         """The file is to be told what cannot be seen from its datasets."""
-        for name, channel in scan.channels.items():
-            place = plan.places.get(name)
-            if place is not None or channel.content is Content.SCANS:
-                self._all[name] = ChannelWriter(name, channel.content, place)
+        self._include(scan)
         for name, why in scan.unusable.items():
             self._all[name] = ChannelWriter(name, Content.NUMBERS, None)
             self._give_up(self._all[name], why)
+
+    def extend(self, scan: ScanDescription, plan: ScanPlan) -> None:
+        """Take in what is new of a scan that goes on; see ``Extended``."""
+        before, self._plan = self._known, plan
+        self._include(scan)
+        for name, channel in scan.channels.items():
+            known, writer = before.get(name), self._all.get(name)
+            if known is None or writer is None or not writer.begun:
+                continue
+            if (known.dtype, known.shape) != (channel.dtype, channel.shape):
+                self._begin(writer)
+
+    def _include(self, scan: ScanDescription) -> None:
+        self._known = scan.channels
+        for name, channel in scan.channels.items():
+            place = self._plan.places.get(name)
+            if name not in self._all and (place is not None or channel.content is Content.SCANS):
+                self._all[name] = ChannelWriter(name, channel.content, place)
 
     # ------------------------------------------------------------------------------ events
 
@@ -68,6 +86,8 @@ class Channels:
         match event:
             case Points():
                 self._add_points(channel, event)
+            case Located():
+                self._add_located(channel, event)
             case Frames():
                 self._add_frames(channel, event)
             case Scans():
@@ -81,7 +101,7 @@ class Channels:
         """Take in images whose files have come by now; tells whether some are still missing."""
         missing = False
         for channel in self._all.values():
-            if channel.content is Content.IMAGES and channel.begun:
+            if channel.content in _OF_FILES and channel.begun:
                 missing = self._catch_up(channel) or missing
         return missing
 
@@ -115,7 +135,10 @@ class Channels:
         if channel.place is None or not self._ready(channel):
             return
         try:
-            self._file.append(channel.place.path, event.start, event.batches)
+            if event.again:
+                self._file.replace(channel.place.path, event.start, event.batches)
+            else:
+                self._file.append(channel.place.path, event.start, event.batches)
         except DatasetError as error:
             self._give_up(channel, str(error))
             return
@@ -128,6 +151,16 @@ class Channels:
         channel.frames = event.saved if channel.place.copied else event.count
         self._catch_up(channel)
         channel.frames = event.count
+
+    def _add_located(self, channel: ChannelWriter, event: Located) -> None:
+        if channel.place is None or not self._ready(channel):
+            return
+        try:
+            self._file.locate(channel.place.path, event.start, event.blocks)
+        except DatasetError as error:
+            self._give_up(channel, str(error))
+            return
+        channel.take(event.start, event.count)
 
     def _add_scans(self, channel: ChannelWriter, event: Scans) -> None:
         trees = self._plan.references(event.channel, event.references)

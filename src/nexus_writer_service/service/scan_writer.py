@@ -18,7 +18,14 @@ from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.layout.plan import ScanPlan, Trees
 from nexus_writer_service.layout.writer_note import WriterNote
 from nexus_writer_service.model.description import ScanDescription
-from nexus_writer_service.model.events import Announced, Ended, Prepared, ScanEvent, Vanished
+from nexus_writer_service.model.events import (
+    Announced,
+    Ended,
+    Extended,
+    Prepared,
+    ScanEvent,
+    Vanished,
+)
 from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Outcome, Verdict, judge
 from nexus_writer_service.service.channels import Channels
@@ -30,8 +37,6 @@ from nexus_writer_service.service.troubles import Troubles
 
 _log = logging.getLogger(__name__)
 
-FILES_PATIENCE = 10.0
-"""Seconds after the end of a scan for which detector files that are not there yet are awaited."""
 COMMIT_PATIENCE = 600.0
 """Seconds for which a commit that fails at the end of a scan is tried again: time to make room."""
 _DISK_PERIOD = 3.0
@@ -112,9 +117,11 @@ class ScanWriter:
                 if self._stage is _Stage.ANNOUNCED:
                     # It failed before it was prepared: its entry tells when and why.
                     self._prepare(event.scan)
-                self._end(event.scan, FILES_PATIENCE)
+                self._end(event.scan, self._around.files_patience)
             case Vanished():
-                self._end_early(event.reason, FILES_PATIENCE)
+                self._end_early(event.reason, self._around.files_patience)
+            case Extended():
+                self._extend(event)
             case _:
                 if self._channels is not None and self._stage is _Stage.WRITING:
                     self._channels.take(event)
@@ -252,6 +259,16 @@ class ScanWriter:
             self._channels.go_on_from(note.verdict)
         return note
 
+    def _extend(self, event: Extended) -> None:
+        """More is known of the scan: its plan is made anew, and what is in the file stays."""
+        self._troubles.warn(*event.warnings)
+        self._troubles.complain(list(event.problems))
+        if self._stage is _Stage.WRITING and self._channels is not None:
+            self.scan = event.scan
+            self._plan = self._around.layout(event.scan)
+            self._merge(self._plan.start(self._around.clock.now()))
+            self._channels.extend(event.scan, self._plan)
+
     # --------------------------------------------------------------------------------- end
 
     def _end_early(self, reason: str, patience: float) -> None:
@@ -282,6 +299,8 @@ class ScanWriter:
         if self._plan is not None:
             self._merge(self._plan.finish(self.scan, self._around.clock.now()))
             self._merge_plots(final=True)
+            if self.file is not None:
+                self._troubles.complain(self._around.finish(self.scan, self.file))
             self._verdict = self._judge()
             self._note(self._verdict)
         self._await_commit(COMMIT_PATIENCE)

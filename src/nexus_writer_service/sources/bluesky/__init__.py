@@ -1,1 +1,1 @@
-"""Bluesky: documents of runs, live and recorded."""
+"""Bluesky documents, told as the events of scans."""

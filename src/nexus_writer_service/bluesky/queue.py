@@ -1,0 +1,175 @@
+"""Documents on their way from the RunEngine to the writer: taken at once, never dropped.
+
+Beyond a budget of memory they go to a temporary file, in order, so that a slow disk of the data
+neither holds up the RunEngine nor fills the memory.
+"""
+
+import logging
+import pickle
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import IO, Any, Final
+
+_log = logging.getLogger(__name__)
+
+BUDGET: Final = 64 << 20
+"""Bytes of documents in memory above which they are spilled."""
+_VALUE_BYTES: Final = 160
+"""What a number and its time stamp hold in an event, roughly."""
+_MOST_TAKEN: Final = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A document, and what is to be known with it."""
+
+    name: str
+    document: Any
+    facts: Any = None
+    """With a start document: what the writer knew of the run. Never spilled."""
+
+
+class DocumentQueue:
+    """Documents in order. One thread takes, any may put.
+
+    Args:
+        budget: bytes in memory.
+    """
+
+    def __init__(self, budget: int = BUDGET) -> None:
+        self._budget = budget
+        self._items: deque[tuple[Item, int]] = deque()
+        self._held = 0
+        self._sizes: dict[Any, int] = {}
+        self._spilled = 0
+        self._spill: IO[bytes] | None = None
+        self._read_at = 0
+        self._behind: deque[tuple[Item, int]] = deque()
+        """In memory, but behind those in the file."""
+        self._facts: deque[Any] = deque()
+        self._changed = threading.Condition()
+        self._urgent = False
+
+    def put(self, item: Item, *, urgent: bool = False) -> None:
+        """Take a document.
+
+        Args:
+            item: the document.
+            urgent: whether it should not wait for others.
+        """
+        size = self._size(item)
+        with self._changed:
+            full = self._spilled or self._held + size > self._budget
+            if not full or self._behind or not self._to_file(item):
+                self._keep(item, size)
+            if urgent or self._held + size > self._budget >> 3:
+                self._urgent = True
+            if urgent or len(self._items) <= 1 or self._urgent:
+                self._changed.notify_all()
+
+    def take(self, timeout: float, gather: float) -> list[Item]:
+        """Documents, oldest first; none after ``timeout`` seconds without any.
+
+        Args:
+            timeout: seconds to wait for the first one.
+            gather: seconds to wait for more, unless one is urgent.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._spilled, timeout)
+            if (self._items or self._spilled) and not self._urgent:
+                self._changed.wait_for(lambda: self._urgent, gather)
+            self._urgent = False
+            taken: list[Item] = []
+            while (self._items or self._spilled) and len(taken) < _MOST_TAKEN:
+                if not self._items:
+                    taken.append(self._from_file())
+                    continue
+                item, size = self._items.popleft()
+                self._held -= size
+                taken.append(item)
+            self._urgent = bool(self._items or self._spilled)
+            return taken
+
+    def __len__(self) -> int:
+        return len(self._items) + self._spilled + len(self._behind)
+
+    @property
+    def spilled(self) -> int:
+        """Documents that wait in the temporary file."""
+        return self._spilled
+
+    def _size(self, item: Item) -> int:
+        """Bytes that a document holds, roughly: events of one descriptor are alike."""
+        if item.name != "event":
+            return _size_of(item.document) if item.name.endswith("page") else _VALUE_BYTES
+        try:
+            uid = item.document["descriptor"]
+            size = self._sizes.get(uid)
+            if size is None:
+                size = self._sizes[uid] = _size_of(item.document)
+        except (LookupError, TypeError):
+            return _VALUE_BYTES
+        return size
+
+    def _keep(self, item: Item, size: int) -> None:
+        (self._behind if self._spilled else self._items).append((item, size))
+        self._held += size
+
+    def _to_file(self, item: Item) -> bool:
+        try:
+            if self._spill is None:
+                self._spill = tempfile.TemporaryFile(prefix="nexus_writer_")
+                _log.warning(
+                    "documents come faster than they can be written: they wait in a temporary "
+                    "file in %s",
+                    tempfile.gettempdir(),
+                )
+            text = pickle.dumps((item.name, item.document), pickle.HIGHEST_PROTOCOL)
+            self._spill.seek(0, 2)
+            self._spill.write(len(text).to_bytes(8, "little") + text)
+        except (OSError, pickle.PicklingError, TypeError, AttributeError) as error:
+            # Rather too much memory than a lost document.
+            _log.error("a document stays in memory, it cannot wait in a file: %s", error)
+            return False
+        self._facts.append(item.facts)
+        self._spilled += 1
+        return True
+
+    def _from_file(self) -> Item:
+        if self._spill is None:
+            raise RuntimeError("nothing was spilled")
+        self._spill.seek(self._read_at)
+        length = int.from_bytes(self._spill.read(8), "little")
+        name, document = pickle.loads(self._spill.read(length))  # noqa: S301 - we wrote it
+        self._read_at += 8 + length
+        self._spilled -= 1
+        if not self._spilled:
+            self._spill.close()
+            self._spill, self._read_at = None, 0
+            self._items, self._behind = self._behind, deque()
+        return Item(name, document, self._facts.popleft())
+
+
+def _size_of(document: Any) -> int:
+    """Bytes of the values in an event or a page of events."""
+    data = document.get("data") if isinstance(document, Mapping) else None
+    if not isinstance(data, Mapping):
+        return _VALUE_BYTES
+    total = _VALUE_BYTES
+    for value in data.values():
+        total += _VALUE_BYTES + _length(value)
+    return total
+
+
+def _length(value: Any) -> int:
+    nbytes = getattr(value, "nbytes", None)
+    if isinstance(nbytes, int):
+        return nbytes
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, list | tuple):
+        return len(value) * (8 + (_length(value[0]) if value else 0))
+    return 0

@@ -1,0 +1,382 @@
+"""One event stream of a run: rows of events in, points of channels out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
+from typing import Any, Final
+
+import numpy as np
+
+from nexus_writer_service.model import run as model
+from nexus_writer_service.model.description import (
+    Channel,
+    ChannelName,
+    Content,
+    FileBlock,
+    ScanKey,
+    Shape,
+)
+from nexus_writer_service.model.events import Located, Lost, Points, ScanEvent, Sealed
+from nexus_writer_service.sources.bluesky.columns import MISSING, Column, Taken
+from nexus_writer_service.sources.bluesky.rows import Rows, Segment
+
+_ENDS: Final = ("baseline",)
+"""Streams that are read at the start and at the end of a run: their values are named apart."""
+_NOT_RECEIVED = "these events were never received"
+
+Values = Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a value in a file is: one of the three is given."""
+
+    block: FileBlock | None = None
+    uri: str = ""
+    """Of a file that HDF5 cannot map."""
+    missing: str = ""
+    """Why nobody knows."""
+    resource: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events of one descriptor."""
+
+    descriptor: str
+    numbers: Sequence[Any]
+    """Their ``seq_num``."""
+    data: Mapping[str, Values]
+    stamps: Mapping[str, Values]
+
+
+@dataclass(slots=True)
+class DataKey:
+    """What is known of one data key, once it has values."""
+
+    column: Column
+    described: model.Column
+    located: bool = False
+    dtype: np.dtype[Any] | None = None
+    """Of values in files, as described."""
+    sample: Shape = ()
+    rows: int = 0
+    """Row behind the last one that was told."""
+
+
+@dataclass(slots=True)
+class StreamState:
+    """A stream while its run goes on.
+
+    Args:
+        run: the run's key.
+        name: of the stream.
+        find: tells where a value is that a data key has in files.
+    """
+
+    run: ScanKey
+    name: str
+    find: Callable[[str, Any], Found]
+    """Tells where a value is that a data key has in files."""
+    rows: Rows = field(default_factory=Rows)
+    keys: dict[str, DataKey] = field(default_factory=dict)
+    descriptors: list[Mapping[str, Any]] = field(default_factory=list)
+    changed: bool = False
+    """The description of the stream is not as it was told last."""
+    warnings: list[str] = field(default_factory=list)
+
+    def take(self, batch: Batch) -> list[ScanEvent]:
+        """The points of some events."""
+        before = self.rows.count
+        segments, wrong = self.rows.place(batch.descriptor, batch.numbers)
+        if wrong:
+            self.warnings.append(
+                f"stream {self.name}: {wrong[0]!r} cannot be the seq_num of an event; its values "
+                "stand behind those of the others"
+            )
+        events: list[ScanEvent] = []
+        for segment in segments:
+            if segment.row > before:
+                events += self._lost(before, segment.row)
+            events += self._segment(batch, segment)
+            before = max(before, segment.row + segment.stop - segment.first)
+        return events
+
+    def described(self, key: str) -> Mapping[str, Any]:
+        """What the descriptors say of a data key."""
+        found = [one["data_keys"][key] for one in self.descriptors if key in one["data_keys"]]
+        return found[0] if found else {}
+
+    def locate(self, key: str, row: int, block: FileBlock, resource: str) -> list[ScanEvent]:
+        """Values that are in a file.
+
+        Args:
+            key: the data key.
+            row: of the first of them.
+            block: where they are.
+            resource: uid of the resource.
+        """
+        state = self.keys.get(key)
+        if state is None:
+            external = {"file": block.path, "address": block.data_path, "resource": resource}
+            state = self._begin(key, float("nan"), external)
+            state.located = True
+            described = self.described(key)
+            state.dtype = _described_dtype(described)
+            shape = tuple(int(length or 0) for length in described.get("shape") or ())
+            state.sample = shape[1:] if block.each == 1 and len(shape) > 2 else shape
+            if shape == (1,):
+                state.sample = ()
+        events: list[ScanEvent] = []
+        if row > state.rows:
+            reason = "no document told where they are"
+            events.append(Lost(self.run, state.described.value, state.rows, row, reason))
+        events.append(Located(self.run, state.described.value, row, (block,)))
+        state.rows = max(state.rows, row + block.points)
+        return events
+
+    def refer(self, key: str, row: int, uris: Sequence[str]) -> list[ScanEvent]:
+        """Values in files that HDF5 cannot map: texts that say where they are."""
+        return self._values(key, uris, (), Segment(0, len(uris), row))
+
+    def seal(self, announced: int) -> list[ScanEvent]:
+        """Nothing more will come.
+
+        Args:
+            announced: the number of events by the stop document; 0 when it does not tell.
+        """
+        events: list[ScanEvent] = []
+        if announced > self.rows.count:
+            events += self._lost(self.rows.count, announced)
+            self.rows.count = announced
+        for state in self.keys.values():
+            if state.rows < self.rows.count:
+                why = "no document told where they are" if state.located else _NOT_RECEIVED
+                told = state.described
+                events.append(Lost(self.run, told.value, state.rows, self.rows.count, why))
+                if not state.located and state.column.dtype is not None:
+                    pad = _filled(state.column, self.rows.count - state.rows)
+                    events.append(Points(self.run, told.value, state.rows, (pad,)))
+            events += [
+                Sealed(self.run, channel, max(state.rows, self.rows.count))
+                for channel in _channels_of(state)
+            ]
+        return events
+
+    def unread(self) -> list[str]:
+        """The described data keys without any value, though there were events."""
+        if not self.rows.count:
+            return []
+        return [key for key in self.description().data_keys if key not in self.keys]
+
+    def description(self) -> model.Stream:
+        """The stream as of now."""
+        columns = {key: state.described for key, state in self.keys.items()}
+        return model.Stream(self.name, tuple(self.descriptors), columns)
+
+    def channels(self) -> list[Channel]:
+        """The channels as of now."""
+        found = []
+        data_keys = self.description().data_keys
+        for key, state in self.keys.items():
+            told = state.described
+            unit = data_keys.get(key, {}).get("units")
+            if state.located:
+                dtype = state.dtype or np.dtype(float)
+                content = Content.LOCATED
+                sample = state.sample
+            else:
+                dtype = state.column.dtype or np.dtype(float)
+                content, sample = Content.NUMBERS, state.column.sample
+            found.append(
+                Channel(
+                    told.value, dtype, sample, content, unit if isinstance(unit, str) else None
+                )
+            )
+            if state.described.first_epoch == state.described.first_epoch:
+                found += [
+                    Channel(name, np.dtype(float), (), unit="s")
+                    for name in (told.epoch, told.elapsed)
+                ]
+        return found
+
+    # ------------------------------------------------------------------------------ one batch
+
+    def _segment(self, batch: Batch, segment: Segment) -> list[ScanEvent]:
+        events: list[ScanEvent] = []
+        whole = segment.first == 0 and segment.stop == len(batch.numbers)
+        for key, values in batch.data.items():
+            part = values if whole else values[segment.first : segment.stop]
+            stamps = batch.stamps.get(key) or ()
+            if not whole:
+                stamps = stamps[segment.first : segment.stop]
+            events += self._values(key, part, stamps, segment)
+        return events
+
+    def _values(
+        self, key: str, values: Values, stamps: Values, segment: Segment
+    ) -> list[ScanEvent]:
+        epochs = _epochs(stamps, len(values))
+        events: list[ScanEvent] = []
+        if str(self.described(key).get("external") or "STREAM")[:6] != "STREAM":
+            values = self._in_files(key, values, segment, events)
+        state = self.keys.get(key)
+        if state is None:
+            state = self._begin(key, float(epochs[0]) if len(epochs) else float("nan"), {})
+        if state.located:
+            return [*events, *self._stamps(state, epochs, segment)]
+        taken = state.column.take(values)
+        if state.column.dtype is None:
+            return []  # none of them is there; they are lost once one is, or at the end
+        self._tell(state, key, taken)
+        told = state.described
+        if segment.row > state.rows and not segment.again:
+            reason = "the events do not have them"
+            events.append(Lost(self.run, told.value, state.rows, segment.row, reason))
+        if not segment.again:
+            events += self._missing(told.value, taken, segment.row)
+        row = segment.row
+        events.append(Points(self.run, told.value, row, taken.batches, again=segment.again))
+        state.rows = max(state.rows, row + len(values))
+        return [*events, *self._stamps(state, epochs, segment)]
+
+    def _in_files(
+        self, key: str, values: Values, segment: Segment, events: list[ScanEvent]
+    ) -> Values:
+        """Tell which values are in files; returns the others, and references to the rest."""
+        left = list(values)
+        for number, value in enumerate(values):
+            if not isinstance(value, str):
+                continue  # it was filled in already
+            found = self.find(key, value)
+            row = segment.row + number
+            if found.block is not None:
+                events += self.locate(key, row, found.block, found.resource)
+            elif found.uri:
+                left[number] = found.uri
+            else:
+                left[number] = MISSING
+                self.warnings.append(f"stream {self.name}: {key}, row {row}: {found.missing}")
+        return left
+
+    def _tell(self, state: DataKey, key: str, taken: Taken) -> None:
+        """Note what changes the description."""
+        self.changed |= taken.widened
+        if taken.rounded:
+            text = f"stream {self.name}: {key} has integers beyond 64 bits, rounded to floats"
+            if text not in self.warnings:
+                self.warnings.append(text)
+        if self.name in _ENDS and not state.column.sample and taken.batches:
+            told = state.described
+            ends = {"last": _scalar(taken.batches[-1][-1])}
+            if told.first is None:
+                ends["first"] = _scalar(taken.batches[0][0])
+            state.described = replace(told, **ends)
+            self.changed = True
+
+    def _missing(self, channel: ChannelName, taken: Taken, row: int) -> list[ScanEvent]:
+        return [
+            Lost(self.run, channel, row + number, row + number + 1, reason)
+            for number, reason in sorted(taken.missing.items())
+        ]
+
+    def _stamps(
+        self, state: DataKey, epochs: np.ndarray[Any, Any], segment: Segment
+    ) -> list[ScanEvent]:
+        told = state.described
+        if not len(epochs):
+            return []
+        if told.first_epoch != told.first_epoch:
+            state.described = told = replace(told, first_epoch=float(epochs[0]))
+            self.changed = True
+            if told.first_epoch != told.first_epoch:
+                return []
+        row, again = segment.row, segment.again
+        return [
+            Points(self.run, told.epoch, row, (epochs,), again=again),
+            Points(self.run, told.elapsed, row, (epochs - told.first_epoch,), again=again),
+        ]
+
+    def _begin(self, key: str, first_epoch: float, external: Mapping[str, str]) -> DataKey:
+        name = f"{self.name}/{key}"
+        told = model.Column(
+            key,
+            ChannelName(name),
+            ChannelName(f"{name}@EPOCH"),
+            ChannelName(f"{name}@time"),
+            first_epoch,
+            external,
+        )
+        self.keys[key] = DataKey(Column(), told)
+        self.changed = True
+        return self.keys[key]
+
+    def _lost(self, row: int, stop: int) -> list[ScanEvent]:
+        """Rows without an event."""
+        return [
+            Lost(self.run, channel, row, stop, _NOT_RECEIVED)
+            for state in self.keys.values()
+            for channel in _channels_of(state)
+            if not state.located
+        ]
+
+
+def _channels_of(state: DataKey) -> list[ChannelName]:
+    told = state.described
+    stamped = told.first_epoch == told.first_epoch
+    return [told.value, told.epoch, told.elapsed] if stamped else [told.value]
+
+
+def _filled(column: Column, count: int) -> np.ndarray[Any, Any]:
+    sample = [max(length, 0) for length in column.sample]
+    return np.full([count, *sample], column.fill, column.dtype)
+
+
+def _epochs(stamps: Values, count: int) -> np.ndarray[Any, Any]:
+    if not len(stamps):
+        return np.empty(0)
+    try:
+        epochs = np.array(stamps, float)
+    except (TypeError, ValueError):
+        epochs = np.array([_epoch(stamp) for stamp in stamps])
+    return epochs if epochs.shape == (count,) else np.empty(0)
+
+
+def _epoch(stamp: Any) -> float:
+    try:
+        return float(stamp)
+    except (TypeError, ValueError):
+        return float("nan")
+
+
+def _scalar(value: Any) -> Any:
+    return value.item() if isinstance(value, np.ndarray) else value
+
+
+def _described_dtype(described: Mapping[str, Any]) -> np.dtype[Any]:
+    try:
+        return np.dtype(described["dtype_numpy"])
+    except (LookupError, TypeError):
+        return np.dtype(np.uint8 if described.get("dtype") == "array" else float)
+
+
+def columns_of(
+    documents: Sequence[Mapping[str, Any]], keys: Sequence[str], part: str
+) -> dict[str, Values]:
+    """The values of events, by data key; ``MISSING`` where an event has none.
+
+    Args:
+        documents: the events.
+        keys: as described.
+        part: ``data`` or ``timestamps``.
+    """
+    rows = [document[part] for document in documents]
+    count = len(keys)
+    if count > 1 and all(len(row) == count for row in rows):
+        try:
+            return dict(zip(keys, zip(*map(itemgetter(*keys), rows), strict=True), strict=True))
+        except KeyError:
+            pass  # as many, but others
+    found = dict.fromkeys([*keys, *(key for row in rows for key in row)])
+    return {key: [row.get(key, MISSING) for row in rows] for key in found}
+
