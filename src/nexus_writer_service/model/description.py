@@ -90,6 +90,8 @@ class Channel:
     display_name: str | None = None
     axis: Mapping[str, Json] = field(default_factory=dict)
     """What is announced of a scanned axis: start, stop, points, axis_id, axis_kind..."""
+    aside: bool = False
+    """It tells of the points of another channel (their times): not counted unless it is amiss."""
     images: ImageFiles | None = None
     """For IMAGES: the files, or None when the frames are not saved."""
 

@@ -24,6 +24,8 @@ class ChannelWriter:
     content: Content
     place: Place | None
     """Where the points go; None for a channel without a dataset (the scans of a sequence)."""
+    aside: bool = False
+    """It tells of the points of another channel."""
     begun: bool = False
     """Its first point has come, so its dataset is in the file."""
     published: int | None = None

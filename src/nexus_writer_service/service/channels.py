@@ -60,7 +60,7 @@ class Channels:
         for name, channel in scan.channels.items():
             place = self._plan.places.get(name)
             if name not in self._all and (place is not None or channel.content is Content.SCANS):
-                self._all[name] = ChannelWriter(name, channel.content, place)
+                self._all[name] = ChannelWriter(name, channel.content, place, channel.aside)
 
     # ------------------------------------------------------------------------------ events
 
@@ -109,7 +109,8 @@ class Channels:
 
     def tallies(self) -> tuple[ChannelTally, ...]:
         """The accounts of all channels."""
-        return tuple(channel.tally(self._file) for channel in self._all.values())
+        found = [(channel.aside, channel.tally(self._file)) for channel in self._all.values()]
+        return tuple(tally for aside, tally in found if not (aside and tally.complete))
 
     def lengths(self) -> Mapping[ChannelName, int]:
         """Points of each channel that has a dataset, lost ones included."""

@@ -38,6 +38,9 @@ def data(view: View, lengths: Mapping[ChannelName, int] | None = None) -> Group:
         lengths: points of each channel; None when the run goes on.
     """
     members = view.members
+    signal = signal_of(view)
+    if signal is None and not view.options.as_apstools:
+        return Group()  # an NXdata that plots nothing is none
     found: dict[str, Node] = {
         name: SoftLink(f"{view.group_path(PRIMARY, column.key)}/value")
         for name, column in members.items()
@@ -48,11 +51,11 @@ def data(view: View, lengths: Mapping[ChannelName, int] | None = None) -> Group:
         last = members[max(stamped)]
         found["EPOCH"] = SoftLink(f"{view.group_path(PRIMARY, last.key)}/time")
     attributes: dict[str, Value] = {}
-    signal = signal_of(view)
     if signal is not None:
         attributes = {"signal": signal, **_axes(view, signal, "EPOCH" in found)}
     trees: dict[str, Node] = {DATA: group(f"{ENTRY}/{DATA}", "NXdata", found, **attributes)}
-    default = DATA if signal is not None else None
+    shown = signal is not None or (view.options.as_apstools and view.primary is not None)
+    default = DATA if shown else None
     if signal is not None and lengths is not None:
         grid = _grid(view, signal, lengths)
         if grid is not None:
@@ -67,8 +70,10 @@ def signal_of(view: View) -> str | None:
         return None
     names, columns = view.key_names[PRIMARY], view.primary.columns
     wanted = view.options.nxdata_signal
-    if wanted is not None:
-        return names[wanted] if wanted in columns else None
+    if wanted in columns:
+        return names[wanted]
+    if wanted is not None and view.options.as_apstools:
+        return None
     candidates = [key for key in view.data_map.get("detectors", ()) if key in columns]
     if view.options.as_apstools:
         return names[candidates[0]] if candidates else None
@@ -113,7 +118,7 @@ def _grid(view: View, signal: str, lengths: Mapping[ChannelName, int]) -> Group 
     shape = _shape(view)
     motors = _names(view, view.data_map.get("motors", ()))
     column = view.members[signal]
-    if len(shape) != len(motors) or view.channel(column).shape or view.external(column):
+    if not shape or len(shape) != len(motors) or view.channel(column).shape or view.external(column):
         return None
     total = math.prod(shape)
     columns = [view.members[name] for name in motors]

@@ -251,8 +251,9 @@ def times(view: View) -> Group:
         duration = _seconds(start.get("time"), stop.get("time"))
         if duration is not None:
             found["duration"] = Dataset(duration, {"units": "s"})
-    if view.options.aps and "source" in source(view).children and view.starts("aps_aps_cycle"):
-        found["run_cycle"] = SoftLink(f"{INSTRUMENT}/source/cycle")
+    cycle = view.starts("aps_aps_cycle") if view.options.aps else None
+    if cycle is not None and "source" in source(view).children:
+        found["run_cycle"] = SoftLink(cycle)
     return Group(found)
 
 

@@ -111,7 +111,7 @@ def value_attributes(view: View, stream: Stream, column: Column) -> dict[str, Va
     else:
         found["source"] = attribute(described.get("source", "local"))
         found["long_name"] = clean(column.key)
-        if view.is_number(column) and described.get("dtype") != "string":
+        if described.get("dtype") != "string":
             found["precision"] = attribute(_known(described.get("precision"), 0))
             for limit in _LIMITS:
                 value = described.get(limit, "")

@@ -17,7 +17,7 @@ from nexus_writer_service.model.description import (
     Shape,
 )
 from nexus_writer_service.model.events import Located, Lost, Points, ScanEvent, Sealed
-from nexus_writer_service.sources.bluesky.columns import MISSING, Column, Taken
+from nexus_writer_service.sources.bluesky.columns import MISSING, TEXT, Column, Taken
 from nexus_writer_service.sources.bluesky.rows import Rows, Segment
 
 _ENDS: Final = ("baseline",)
@@ -62,6 +62,8 @@ class DataKey:
     sample: Shape = ()
     rows: int = 0
     """Row behind the last one that was told."""
+    stamps: int = 0
+    """Row behind the last one whose time was told."""
 
 
 @dataclass(slots=True)
@@ -122,7 +124,7 @@ class StreamState:
             state = self._begin(key, float("nan"), external)
             state.located = True
             described = self.described(key)
-            state.dtype = _described_dtype(described)
+            state.dtype = described_dtype(described)
             shape = tuple(int(length or 0) for length in described.get("shape") or ())
             state.sample = shape[1:] if block.each == 1 and len(shape) > 2 else shape
             if shape == (1,):
@@ -146,6 +148,8 @@ class StreamState:
             announced: the number of events by the stop document; 0 when it does not tell.
         """
         events: list[ScanEvent] = []
+        if not self.rows.count and not announced:
+            events += self._empty()
         if announced > self.rows.count:
             events += self._lost(self.rows.count, announced)
             self.rows.count = announced
@@ -157,10 +161,29 @@ class StreamState:
                 if not state.located and state.column.dtype is not None:
                     pad = _filled(state.column, self.rows.count - state.rows)
                     events.append(Points(self.run, told.value, state.rows, (pad,)))
+            if state.stamps and state.stamps < self.rows.count:
+                pad = np.full(self.rows.count - state.stamps, np.nan)
+                events += [
+                    Points(self.run, channel, state.stamps, (pad,))
+                    for channel in _channels_of(state)[1:]
+                ]
             events += [
                 Sealed(self.run, channel, max(state.rows, self.rows.count))
                 for channel in _channels_of(state)
             ]
+        return events
+
+    def _empty(self) -> list[ScanEvent]:
+        """Without an event the data keys are as described, without values."""
+        events: list[ScanEvent] = []
+        for key, described in self.description().data_keys.items():
+            if key not in self.keys and not described.get("external"):
+                state = self._begin(key, float("nan"), {})
+                state.column.dtype = described_dtype(described)
+                shape = described.get("shape") or ()
+                state.column.sample = tuple(int(length or 0) for length in shape)
+                empty = _filled(state.column, 0)
+                events.append(Points(self.run, state.described.value, 0, (empty,)))
         return events
 
     def unread(self) -> list[str]:
@@ -195,7 +218,7 @@ class StreamState:
             )
             if state.described.first_epoch == state.described.first_epoch:
                 found += [
-                    Channel(name, np.dtype(float), (), unit="s")
+                    Channel(name, np.dtype(float), (), unit="s", aside=True)
                     for name in (told.epoch, told.elapsed)
                 ]
         return found
@@ -229,14 +252,14 @@ class StreamState:
         if state.column.dtype is None:
             return []  # none of them is there; they are lost once one is, or at the end
         self._tell(state, key, taken)
-        told = state.described
-        if segment.row > state.rows and not segment.again:
-            reason = "the events do not have them"
-            events.append(Lost(self.run, told.value, state.rows, segment.row, reason))
-        if not segment.again:
-            events += self._missing(told.value, taken, segment.row)
-        row = segment.row
-        events.append(Points(self.run, told.value, row, taken.batches, again=segment.again))
+        told, row = state.described, segment.row
+        if segment.again:
+            events.append(Points(self.run, told.value, row, taken.batches, again=True))
+        else:
+            if row > state.rows:
+                reason = "the events do not have them"
+                events.append(Lost(self.run, told.value, state.rows, row, reason))
+            events += self._points(told.value, row, taken)
         state.rows = max(state.rows, row + len(values))
         return [*events, *self._stamps(state, epochs, segment)]
 
@@ -274,11 +297,20 @@ class StreamState:
             state.described = replace(told, **ends)
             self.changed = True
 
-    def _missing(self, channel: ChannelName, taken: Taken, row: int) -> list[ScanEvent]:
-        return [
-            Lost(self.run, channel, row + number, row + number + 1, reason)
-            for number, reason in sorted(taken.missing.items())
-        ]
+    def _points(self, channel: ChannelName, row: int, taken: Taken) -> list[ScanEvent]:
+        """Points, and in between which of them are lost: fill stands for those."""
+        if not taken.missing:
+            return [Points(self.run, channel, row, taken.batches)]
+        events: list[ScanEvent] = []
+        values = [one for batch in taken.batches for one in batch]
+        first = 0
+        for number, reason in sorted(taken.missing.items()):
+            if number > first:
+                events.append(Points(self.run, channel, row + first, _each(values[first:number])))
+            events.append(Lost(self.run, channel, row + number, row + number + 1, reason))
+            first = number
+        events.append(Points(self.run, channel, row + first, _each(values[first:])))
+        return events
 
     def _stamps(
         self, state: DataKey, epochs: np.ndarray[Any, Any], segment: Segment
@@ -292,6 +324,10 @@ class StreamState:
             if told.first_epoch != told.first_epoch:
                 return []
         row, again = segment.row, segment.again
+        if row > state.stamps:
+            epochs = np.concatenate([np.full(row - state.stamps, np.nan), epochs])
+            row = state.stamps
+        state.stamps = max(state.stamps, row + len(epochs))
         return [
             Points(self.run, told.epoch, row, (epochs,), again=again),
             Points(self.run, told.elapsed, row, (epochs - told.first_epoch,), again=again),
@@ -314,11 +350,15 @@ class StreamState:
     def _lost(self, row: int, stop: int) -> list[ScanEvent]:
         """Rows without an event."""
         return [
-            Lost(self.run, channel, row, stop, _NOT_RECEIVED)
+            Lost(self.run, state.described.value, row, stop, _NOT_RECEIVED)
             for state in self.keys.values()
-            for channel in _channels_of(state)
             if not state.located
         ]
+
+
+def _each(values: list[Any]) -> tuple[np.ndarray[Any, Any], ...]:
+    """Each value as a batch of its own."""
+    return tuple(np.asarray(value)[np.newaxis] for value in values)
 
 
 def _channels_of(state: DataKey) -> list[ChannelName]:
@@ -353,11 +393,16 @@ def _scalar(value: Any) -> Any:
     return value.item() if isinstance(value, np.ndarray) else value
 
 
-def _described_dtype(described: Mapping[str, Any]) -> np.dtype[Any]:
+def described_dtype(described: Mapping[str, Any]) -> np.dtype[Any]:
+    """The type of a data key as its descriptor tells it, for what it is worth."""
+    dtype = described.get("dtype")
     try:
-        return np.dtype(described["dtype_numpy"])
+        found = np.dtype(described["dtype_numpy"])
     except (LookupError, TypeError):
-        return np.dtype(np.uint8 if described.get("dtype") == "array" else float)
+        if dtype == "string":
+            return TEXT
+        return np.dtype({"integer": int, "boolean": bool, "array": np.uint8}.get(str(dtype), float))
+    return found if found.kind in "biufc" else TEXT
 
 
 def columns_of(
