@@ -49,7 +49,8 @@ def scan(servers: EpicsServers, file: Path, recording: Path) -> None:
         engine.subscribe(nxwriter.receiver)
         engine(bp.scan([sensor], motor, -0.5, 0.5, 5), LiveTable(["motor", "sensor"]))
     # Points were in the file as they came; this waits for the last bit, and tells how it went.
-    print(nxwriter.wait_writer())
+    for result in nxwriter.wait_writer():
+        print(result)
     print(f"{file.exists()=}  {file=}")
 
 
