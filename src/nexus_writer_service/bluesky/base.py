@@ -19,8 +19,8 @@ _MOST_RUNS: Final = 100
 class FileWriterCallbackBase:
     """Follows the documents of runs: what is known of each is in its attributes.
 
-    Subscribe ``receiver``, or the writer itself. A subclass writes the file, see ``writer``. Of runs
-    that are open at once, the attributes tell of the one that a document came of last.
+    Subscribe ``receiver``, or the writer itself. A subclass writes the file, see ``writer``. Of
+    runs that are open at once, the attributes tell of the one that a document came of last.
     """
 
     file_extension = "dat"
@@ -131,7 +131,7 @@ class FileWriterCallbackBase:
         try:
             self._spoken_of(key, doc)
             handler(doc)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a plan never fails for its file
             _log.exception("a %s document is not understood: %r", key, error)
 
     def clear(self) -> None:
@@ -234,9 +234,7 @@ class FileWriterCallbackBase:
             known = self._runs.get(str(doc.get("run_start")))
             if found is not None or known is not None:
                 self._newest = found or known[0]  # type: ignore[index]
-        if key == "event":
-            self._newest.doc_timestamp = doc["time"]
-        elif "time" in doc:
+        if "time" in doc:
             self._newest.doc_timestamp = doc["time"]
 
     def _forget(self, facts: RunFacts) -> None:

@@ -31,7 +31,7 @@ from nexus_writer_service.service.scribe import Scribe
 from nexus_writer_service.service.status import ScanStatus, StatusBoard
 from nexus_writer_service.service.surroundings import Surroundings
 from nexus_writer_service.sources.bluesky.documents import Translator
-from nexus_writer_service.sources.bluesky.files import Locate, PathMap
+from nexus_writer_service.sources.bluesky.files import PathMap
 
 _log = logging.getLogger(__name__)
 
@@ -91,6 +91,12 @@ class Engine:
         """How files are kept safe; likewise."""
         self._face = face
         self._queue = DocumentQueue()
+        self.put_event = self._queue.put_event
+        """Take an event, as ``put`` does.
+
+        Raises:
+            LookupError, TypeError: it has no descriptor.
+        """
         self._open: dict[str, _Open] = {}
         self._ending: set[str] = set()
         """Runs whose stop document has been received, and whose result is not known."""
@@ -108,7 +114,7 @@ class Engine:
         if name == "stop" and isinstance(document, Mapping):
             with self._changed:
                 self._ending.add(str(document.get("run_start")))
-        self._queue.put(Item(name, document, begin), urgent=urgent)
+        self._queue.put((name, document, begin), urgent=urgent)
         if urgent:
             self._awake()
 
@@ -138,7 +144,7 @@ class Engine:
         thread = self._thread
         if thread is not None:
             self._stop = reason
-            self._queue.put(Item("", None), urgent=True)
+            self._queue.put(("", None, None), urgent=True)
             thread.join()
 
     def _awake(self) -> None:
@@ -158,9 +164,7 @@ class Engine:
                 items = self._queue.take(_LOOK, GATHER)
                 if items:
                     self._handle(items, translator, service.scribe)
-                elif self._stop is not None or not alive():
-                    break
-                elif self._leave():
+                elif self._stop is not None or not alive() or self._leave():
                     break
         except Exception:
             _log.critical("the writer of Bluesky runs has failed, please report it", exc_info=True)
@@ -193,18 +197,20 @@ class Engine:
     def _handle(self, items: list[Item], translator: Translator, scribe: Scribe) -> None:
         documents: list[tuple[str, Any]] = []
         for item in items:
-            if item.name == "start":
+            name, document, _ = item
+            if name == "start":
                 scribe.submit(translator.feed(documents))
                 documents = []
                 self._begin(item, translator, scribe)
-            elif item.name:
-                documents.append((item.name, item.document))
+            elif name:
+                documents.append((name, document))
         scribe.submit(translator.feed(documents))
         self._without_run(documents)
 
     def _begin(self, item: Item, translator: Translator, scribe: Scribe) -> None:
-        begin: RunBegin = item.facts
-        uid = str(item.document.get("uid")) if isinstance(item.document, Mapping) else "?"
+        document: Any = item[1]
+        begin: RunBegin = item[2]
+        uid = str(document.get("uid")) if isinstance(document, Mapping) else "?"
         try:
             if begin.refusal is not None:
                 raise begin.refusal
@@ -219,7 +225,7 @@ class Engine:
         self._open[uid] = _Open(begin, begin.options, path)
         events: list[ScanEvent]
         try:
-            events = translator.begin(item.document, str(path), PathMap(begin.path_map))
+            events = translator.begin(document, str(path), PathMap(begin.path_map))
         except DecodeError as error:
             del self._open[uid]
             self._refuse(uid, begin, error)
@@ -318,5 +324,3 @@ class _Service:
         except WriterError as error:
             _log.error("%s", error)
         self._disk.stop()
-
-

@@ -80,9 +80,7 @@ class RunFacts:
         self.uid = document.get("uid")
         self.detectors = list(document.get("detectors") or [])
         self.positioners = list(document.get("positioners") or document.get("motors") or [])
-        self.metadata = {
-            key: value for key, value in document.items() if key not in _NOT_METADATA
-        }
+        self.metadata = {key: value for key, value in document.items() if key not in _NOT_METADATA}
         self.scanning = True
 
     def descriptor(self, document: Mapping[str, Any], start: Mapping[str, Any]) -> None:

@@ -281,7 +281,7 @@ class Hooks(FileWriterCallbackBase):
     # -------------------------------------------------------------------------------- inside
 
     def _merge(self, part: str, parent: Any) -> Any:
-        """Merge a part of the layout; returns its group, or the parent's own part, if it has one."""
+        """Merge a part of the layout; returns its group, if it has one."""
         if self._plan is None:
             return None
         tree = self._plan.part(part)
@@ -330,5 +330,3 @@ class Hooks(FileWriterCallbackBase):
 
 def _module_of(kind: type, name: str) -> str:
     return str(getattr(getattr(kind, name), "__module__", ""))
-
-

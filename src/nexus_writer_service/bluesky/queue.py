@@ -10,7 +10,6 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import IO, Any, Final
 
 _log = logging.getLogger(__name__)
@@ -22,14 +21,8 @@ _VALUE_BYTES: Final = 160
 _MOST_TAKEN: Final = 5000
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A document, and what is to be known with it."""
-
-    name: str
-    document: Any
-    facts: Any = None
-    """With a start document: what the writer knew of the run. Never spilled."""
+Item = tuple[str, Any, Any]
+"""Name of a document, the document, and what is to be known with a start document."""
 
 
 class DocumentQueue:
@@ -50,8 +43,14 @@ class DocumentQueue:
         self._behind: deque[tuple[Item, int]] = deque()
         """In memory, but behind those in the file."""
         self._facts: deque[Any] = deque()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._urgent = False
+        self._awake = False
+        """Who takes was told that there is something."""
+        self._told = False
+        """Who takes was told not to wait for more."""
+        self._enough = budget >> 3
 
     def put(self, item: Item, *, urgent: bool = False) -> None:
         """Take a document.
@@ -62,13 +61,35 @@ class DocumentQueue:
         """
         size = self._size(item)
         with self._changed:
-            full = self._spilled or self._held + size > self._budget
-            if not full or self._behind or not self._to_file(item):
-                self._keep(item, size)
-            if urgent or self._held + size > self._budget >> 3:
-                self._urgent = True
-            if urgent or len(self._items) <= 1 or self._urgent:
-                self._changed.notify_all()
+            held = self._held + size
+            if self._spilled or held > self._budget:
+                if self._behind or not self._to_file(item):
+                    self._keep(item, size)
+            else:
+                self._items.append((item, size))
+                self._held = held
+            if urgent or held > self._enough or not self._awake:
+                self._urgent = self._urgent or urgent or held > self._enough
+                if not self._awake or (self._urgent and not self._told):
+                    self._awake = True
+                    self._told = self._urgent
+                    self._changed.notify_all()
+
+    def put_event(self, document: Any) -> None:
+        """Take an event, as ``put`` does in more steps.
+
+        Raises:
+            LookupError: it has no descriptor.
+            TypeError: it is no document.
+        """
+        item = ("event", document, None)
+        size = self._sizes.get(document["descriptor"])
+        with self._lock:
+            if size and self._awake and self._held < self._enough and not self._spilled:
+                self._items.append((item, size))
+                self._held += size
+                return
+        self.put(item)
 
     def take(self, timeout: float, gather: float) -> list[Item]:
         """Documents, oldest first; none after ``timeout`` seconds without any.
@@ -78,7 +99,9 @@ class DocumentQueue:
             gather: seconds to wait for more, unless one is urgent.
         """
         with self._changed:
+            self._awake = self._told = False
             self._changed.wait_for(lambda: self._items or self._spilled, timeout)
+            self._awake = True
             if (self._items or self._spilled) and not self._urgent:
                 self._changed.wait_for(lambda: self._urgent, gather)
             self._urgent = False
@@ -103,13 +126,14 @@ class DocumentQueue:
 
     def _size(self, item: Item) -> int:
         """Bytes that a document holds, roughly: events of one descriptor are alike."""
-        if item.name != "event":
-            return _size_of(item.document) if item.name.endswith("page") else _VALUE_BYTES
+        name, document, _ = item
+        if name != "event":
+            return _size_of(document) if name.endswith("page") else _VALUE_BYTES
         try:
-            uid = item.document["descriptor"]
+            uid = document["descriptor"]
             size = self._sizes.get(uid)
             if size is None:
-                size = self._sizes[uid] = _size_of(item.document)
+                size = self._sizes[uid] = _size_of(document)
         except (LookupError, TypeError):
             return _VALUE_BYTES
         return size
@@ -121,20 +145,20 @@ class DocumentQueue:
     def _to_file(self, item: Item) -> bool:
         try:
             if self._spill is None:
-                self._spill = tempfile.TemporaryFile(prefix="nexus_writer_")
+                self._spill = tempfile.TemporaryFile(prefix="nexus_writer_")  # noqa: SIM115 - it stays
                 _log.warning(
                     "documents come faster than they can be written: they wait in a temporary "
                     "file in %s",
                     tempfile.gettempdir(),
                 )
-            text = pickle.dumps((item.name, item.document), pickle.HIGHEST_PROTOCOL)
+            text = pickle.dumps(item[:2], pickle.HIGHEST_PROTOCOL)
             self._spill.seek(0, 2)
             self._spill.write(len(text).to_bytes(8, "little") + text)
         except (OSError, pickle.PicklingError, TypeError, AttributeError) as error:
             # Rather too much memory than a lost document.
             _log.error("a document stays in memory, it cannot wait in a file: %s", error)
             return False
-        self._facts.append(item.facts)
+        self._facts.append(item[2])
         self._spilled += 1
         return True
 
@@ -150,7 +174,7 @@ class DocumentQueue:
             self._spill.close()
             self._spill, self._read_at = None, 0
             self._items, self._behind = self._behind, deque()
-        return Item(name, document, self._facts.popleft())
+        return name, document, self._facts.popleft()
 
 
 def _size_of(document: Any) -> int:

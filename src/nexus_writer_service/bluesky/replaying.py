@@ -6,7 +6,7 @@ from typing import Any
 Callback = Callable[[str, Any], Any]
 
 
-def replay(headers: Any, callback: Callback | None = None, sort: bool | None = True) -> None:  # noqa: FBT001 - a known signature
+def replay(headers: Any, callback: Callback | None = None, sort: bool | None = True) -> None:
     """Tell the documents of runs to a callback.
 
     Args:
@@ -36,11 +36,9 @@ def documents_of(run: Any) -> Iterator[tuple[str, Any]]:
     if callable(getattr(run, "documents", None)):
         by_v1 = getattr(getattr(run, "cat", None), "v1", None)
         source = by_v1[run.metadata["start"]["uid"]] if by_v1 is not None else run
-        for item in source.documents():
-            yield item[0], item[1]
+        yield from source.documents()
     elif isinstance(run, Iterable) and not isinstance(run, str | bytes | Mapping):
-        for name, document in run:
-            yield name, document
+        yield from run
     else:
         raise TypeError(f"{type(run).__name__} is not a run: it has no documents()")
 
@@ -65,5 +63,5 @@ def _start_time(run: list[tuple[str, Any]]) -> float:
 def _best_effort() -> Callback:
     from bluesky.callbacks.best_effort import BestEffortCallback  # noqa: PLC0415 - if asked for
 
-    callback: Callback = BestEffortCallback()
+    callback: Callback = BestEffortCallback()  # type: ignore[no-untyped-call]
     return callback

@@ -69,7 +69,8 @@ class FileBlock:
     points: int
     """Number of points."""
     each: int = 1
-    """How many entries of the first axis make one point; more than one: (each, *rest) is a point."""
+    """How many entries of the first axis make one point, which has shape (each, *rest) if more
+    than one."""
 
 
 @dataclass(frozen=True, slots=True)

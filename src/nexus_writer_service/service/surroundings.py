@@ -12,8 +12,8 @@ from nexus_writer_service.service.files import FilePool
 from nexus_writer_service.service.profiling import Profiler
 from nexus_writer_service.service.status import ScanStatus, StatusBoard
 
-
 FILES_PATIENCE = 10.0
+"""Seconds after the end of a scan for which detector files that are not there yet are awaited."""
 
 
 def unrecorded(_status: ScanStatus) -> None:
@@ -38,7 +38,7 @@ class Surroundings:
     version: str
     """Of this package, for the files."""
     files_patience: float = FILES_PATIENCE
-    """Seconds after the end of a scan for which files of detectors that are not there are awaited."""
+    """Seconds after the end of a scan for which detector files that are not there are awaited."""
     finish: Callable[[ScanDescription, NexusFile], list[str]] = nothing_more
     """Adds to the entries of a scan that is over, before its last commit; returns its problems."""
     record: Callable[[ScanStatus], None] = unrecorded

@@ -70,7 +70,7 @@ def signal_of(view: View) -> str | None:
         return None
     names, columns = view.key_names[PRIMARY], view.primary.columns
     wanted = view.options.nxdata_signal
-    if wanted in columns:
+    if wanted is not None and wanted in columns:
         return names[wanted]
     if wanted is not None and view.options.as_apstools:
         return None
@@ -86,7 +86,8 @@ def signal_of(view: View) -> str | None:
 
 
 def _axes(view: View, signal: str, has_time: bool) -> dict[str, Value]:
-    wanted: Sequence[str] = view.options.nxdata_signal_axes or view.data_map.get("motors", ())
+    motors: Sequence[str] = view.data_map.get("motors", ())
+    wanted = view.options.nxdata_signal_axes or motors
     if view.options.as_apstools:
         return {"axes": list(wanted)} if wanted else {}
     axes = [name for name in _names(view, wanted) if name != signal]
@@ -107,9 +108,7 @@ def _names(view: View, keys: Sequence[str]) -> list[str]:
     return [
         view.key_names[PRIMARY][key]
         for key in keys
-        if key in columns
-        and view.is_number(columns[key])
-        and not view.channel(columns[key]).shape
+        if key in columns and view.is_number(columns[key]) and not view.channel(columns[key]).shape
     ]
 
 
@@ -118,7 +117,12 @@ def _grid(view: View, signal: str, lengths: Mapping[ChannelName, int]) -> Group 
     shape = _shape(view)
     motors = _names(view, view.data_map.get("motors", ()))
     column = view.members[signal]
-    if not shape or len(shape) != len(motors) or view.channel(column).shape or view.external(column):
+    if (
+        not shape
+        or len(shape) != len(motors)
+        or view.channel(column).shape
+        or view.external(column)
+    ):
         return None
     total = math.prod(shape)
     columns = [view.members[name] for name in motors]

@@ -124,7 +124,8 @@ class BlueskyPlan:
         bluesky: Node = merged(*within)
         instrument = merged(*inner, Group({"bluesky": bluesky}))
         entry = merged(
-            *(self._wanted(name) for name in (*_IN_ENTRY, "data")), Group({"instrument": instrument})
+            *(self._wanted(name) for name in (*_IN_ENTRY, "data")),
+            Group({"instrument": instrument}),
         )
         tree = merged(at(ENTRY, self._targeted(entry)))
         note = writer_note(self._view.run.key, Verdict(Outcome.RUNNING))
@@ -176,5 +177,3 @@ class BlueskyPlan:
         """The verdict in the writer's note."""
         note = writer_note(self._view.run.key, verdict)
         return {self._file: at(f"{ENTRY}/{NOTE}", note)}
-
-

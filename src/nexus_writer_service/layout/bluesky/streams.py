@@ -59,7 +59,7 @@ def streams(view: View) -> Group:
 
 
 def values_of(view: View) -> Mapping[ChannelName, tuple[str, Group]]:
-    """Path of each channel's dataset, and what appears with its first point, from ``streams`` on."""
+    """Path of each channel's dataset, and what comes with its first point, from ``streams`` on."""
     found: dict[ChannelName, tuple[str, Group]] = {}
     for name, stream in view.run.streams.items():
         for key, column in stream.columns.items():
@@ -164,9 +164,7 @@ def _stream(
     view: View, name: ChannelName, dtype: np.dtype[Any], sample: Shape, said: Attributes
 ) -> StreamDataset:
     chunks = _chunks(view.expected, sample, dtype)
-    return StreamDataset(
-        name, dtype, sample, chunks=chunks, fill=_fill(dtype), attributes=said
-    )
+    return StreamDataset(name, dtype, sample, chunks=chunks, fill=_fill(dtype), attributes=said)
 
 
 def _chunks(expected: int, sample: Shape, dtype: np.dtype[Any]) -> Shape:

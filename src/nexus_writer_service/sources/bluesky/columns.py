@@ -1,20 +1,23 @@
 """Values of one data key as arrays, whatever the events bring.
 
-Descriptors say little of types that can be relied on (``number`` may be integers, ``dtype_numpy`` is
-rarely there and rarely right), so a column is what its values are. Its type only ever widens: bool,
-integer, float, complex, text. Its sample may get lengths that vary, but keeps its rank.
+Descriptors say little of types that can be relied on (``number`` may be integers, ``dtype_numpy``
+is rarely there and rarely right), so a column is what its values are. Its type only ever widens:
+bool, integer, float, complex, text. Its sample may get lengths that vary, but keeps its rank.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from nexus_writer_service.model.description import Shape
+if TYPE_CHECKING:
+    from nexus_writer_service.model.description import Shape
 
 Array = np.ndarray[Any, Any]
+Values = Sequence[Any] | Array
+"""What a data key has, event by event."""
 
 MISSING: Final = object()
 """Stands for a value that an event does not have."""
@@ -51,7 +54,7 @@ class Column:
         """What stands for a value that is not there."""
         return fill_of(self.dtype or np.dtype(float))
 
-    def take(self, values: Sequence[Any]) -> Taken:
+    def take(self, values: Values) -> Taken:
         """The next values as arrays of the column's type, widened if need be.
 
         Args:
@@ -60,12 +63,20 @@ class Column:
         array = self._plain(values)
         if array is not None:
             return Taken((array,))
+        if self.dtype is None and len(values) > 1:  # most often the others are like the first
+            first = self._careful(values[:1])
+            rest = self._plain(values[1:])
+            if rest is not None:
+                return Taken((*first.batches, rest), first.missing, first.widened, first.rounded)
+            self.dtype, self.sample = None, ()
         return self._careful(values)
 
-    def _plain(self, values: Sequence[Any]) -> Array | None:
+    def _plain(self, values: Values) -> Array | None:
         """The values when they are numbers as known, or None."""
         if self.dtype is None or self.dtype.kind not in "biufc" or -1 in self.sample:
             return None
+        if isinstance(values, np.ndarray) and values.dtype == self.dtype and not self.sample:
+            return values if values.ndim == 1 else None
         if self.sample and (len(values) == 1 or getattr(values[0], "nbytes", 0) > _LARGE):
             return None
         try:
@@ -76,7 +87,7 @@ class Column:
             return array
         return None
 
-    def _careful(self, values: Sequence[Any]) -> Taken:
+    def _careful(self, values: Values) -> Taken:
         taken = Taken(())
         items: list[Array | None] = []
         for number, value in enumerate(values):

@@ -17,6 +17,7 @@ _log = logging.getLogger(__name__)
 
 Document = Mapping[str, Any]
 
+_MOST_STRAYS: Final = 1000
 _MALFORMED: Final = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 
 
@@ -32,6 +33,7 @@ class Translator:
         self._runs: dict[str, RunState] = {}
         self._of_descriptor: dict[str, RunState] = {}
         self._of_resource: dict[str, RunState] = {}
+        self._strays: set[tuple[str, str]] = set()
 
     @property
     def running(self) -> tuple[str, ...]:
@@ -74,8 +76,16 @@ class Translator:
             told += self._one(name, document)
         for state in self._runs.values():
             if state.waiting:
-                told += state.flush()
+                told += self._flushed(state)
         return told
+
+    def _flushed(self, state: RunState) -> list[ScanEvent]:
+        """Tell the events of a run that wait."""
+        try:
+            return state.flush()
+        except Exception as error:  # noqa: BLE001 - it costs these events, all others go on
+            _log.exception("run %s: unforeseen error", state.run.key)
+            return state.complain(f"events are lost by an error, please report it: {error!r}")
 
     def _one(self, name: str, document: Document) -> list[ScanEvent]:
         state = None
@@ -88,14 +98,23 @@ class Translator:
                 self._of_resource[str(document["uid"])] = state
             elif name == "stop":
                 self._forget(state)
-        except (*_MALFORMED, DecodeError) as error:
+        except Exception as error:  # noqa: BLE001 - it costs this document, all others go on
+            if not isinstance(error, (*_MALFORMED, DecodeError)):
+                _log.exception("%s: unforeseen error", name)
             said = str(error) if isinstance(error, DecodeError) else f"{error!r}"
             what = f"{name} {_name_of(document)} cannot be understood: {said}"
             if state is None:
-                _log.error("a document of no known run is left: %s", what)
+                self._stray(name, document, what)
                 return []
             return state.complain(what)
         return told or []
+
+    def _stray(self, name: str, document: Document, what: str) -> None:
+        """Tell the log of a document of no known run; once for those that are alike."""
+        alike = name, str(document.get("descriptor")) if isinstance(document, Mapping) else ""
+        if alike not in self._strays and len(self._strays) < _MOST_STRAYS:
+            self._strays.add(alike)
+            _log.error("a document of no known run is left, and others like it: %s", what)
 
     def _run_of(self, name: str, document: Document) -> RunState:
         """The run that a document belongs to.
@@ -105,14 +124,14 @@ class Translator:
         """
         if name not in _HANDLERS:
             raise DecodeError(f"there are no documents of the name {name!r}")
-        state = None
-        for key, known in (
-            ("run_start", self._runs),
-            ("descriptor", self._of_descriptor),
-            ("resource", self._of_resource),
-            ("stream_resource", self._of_resource),
-        ):
-            state = state or known.get(str(document.get(key)))
+        tables = {
+            "run_start": self._runs,
+            "descriptor": self._of_descriptor,
+            "resource": self._of_resource,
+            "stream_resource": self._of_resource,
+        }
+        found = [table.get(str(document.get(key))) for key, table in tables.items()]
+        state = next(filter(None, found), None)
         if state is None and name == "bulk_events":
             found = [self._of_descriptor.get(key) for key in _descriptors_of(document)]
             state = next(filter(None, found), None)

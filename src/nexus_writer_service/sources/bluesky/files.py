@@ -1,4 +1,4 @@
-"""Values in files: from resource and datum documents, and from their streamed successors, to blocks.
+"""Values in files: from resource and datum documents, and their streamed successors, to blocks.
 
 Specs of the area detector family and what is in them: ophyd and area-detector-handlers. Streamed
 ones: event-model's stream_resource and stream_datum.
@@ -89,7 +89,7 @@ def datum_block(
 
 
 def datum_uri(resource: Mapping[str, Any], datum: Mapping[str, Any], path: str) -> str:
-    """How a value is referred to that is in a file of another kind: the file, then what is in it."""
+    """How a value in a file of another kind is referred to: the file, then what is in it."""
     settings = resource.get("resource_kwargs") or {}
     number = datum.get("point_number", datum.get("index"))
     spec = resource.get("spec")

@@ -1,6 +1,6 @@
 """One run from its start document to its stop document."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -9,6 +9,7 @@ from nexus_writer_service.errors import DecodeError
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.events import Ended, Extended, ScanEvent
 from nexus_writer_service.model.run import Run
+from nexus_writer_service.sources.bluesky.batches import Batch, columns_of
 from nexus_writer_service.sources.bluesky.files import (
     Locate,
     PathMap,
@@ -19,12 +20,7 @@ from nexus_writer_service.sources.bluesky.files import (
     streamed_uris,
     uri_path,
 )
-from nexus_writer_service.sources.bluesky.streams import (
-    Batch,
-    Found,
-    StreamState,
-    columns_of,
-)
+from nexus_writer_service.sources.bluesky.streams import Found, StreamState
 
 Document = Mapping[str, Any]
 
@@ -79,16 +75,20 @@ class RunState:
         stream.changed = True
         self.descriptors[uid] = stream
         self.keys[uid] = tuple(
-            key for key, one in data_keys.items() if not str(one.get("external")).startswith("STREAM")
+            key
+            for key, one in data_keys.items()
+            if not str(one.get("external")).startswith("STREAM")
         )
         return [*events, *self._extended()]
 
     def event(self, document: Document) -> None:
         """An event: it waits for those that follow."""
         uid = document["descriptor"]
-        if uid not in self.descriptors:
-            raise DecodeError(f"its descriptor {uid} is not known")
-        self.waiting.setdefault(uid, []).append(document)
+        waiting = self.waiting.get(uid)
+        if waiting is None:
+            self._stream(uid)
+            waiting = self.waiting[uid] = []
+        waiting.append(document)
 
     def page(self, document: Document) -> list[ScanEvent]:
         """Many events of one descriptor."""
@@ -182,7 +182,8 @@ class RunState:
         for uid, documents in waiting.items():
             stream = self.descriptors[uid]
             try:
-                batch = _batch(uid, documents, self.keys[uid])
+                floats = stream.are_floats(self.keys[uid])
+                batch = _batch(uid, documents, self.keys[uid], floats=floats)
             except (LookupError, TypeError, AttributeError):
                 events += self._one_by_one(uid, documents)
                 continue
@@ -196,7 +197,7 @@ class RunState:
         events: list[ScanEvent] = []
         for document in documents:
             try:
-                batch = _batch(uid, [document], self.keys[uid])
+                batch = _batch(uid, [document], self.keys[uid], floats=False)
             except (LookupError, TypeError, AttributeError) as error:
                 what = f"event {document.get('uid')} of stream {stream.name}"
                 events += self.complain(f"{what} cannot be understood: {error!r}")
@@ -289,12 +290,12 @@ def begin(document: Document, path: str | None, files: Files) -> RunState:
     return RunState(run, files)
 
 
-def _batch(uid: str, documents: Sequence[Document], keys: Sequence[str]) -> Batch:
+def _batch(uid: str, documents: Sequence[Document], keys: Sequence[str], *, floats: bool) -> Batch:
     return Batch(
         uid,
         [document["seq_num"] for document in documents],
-        columns_of(documents, keys, "data"),
-        columns_of(documents, keys, "timestamps"),
+        columns_of(documents, keys, "data", floats=floats),
+        columns_of(documents, keys, "timestamps", floats=True),
     )
 
 
@@ -305,5 +306,3 @@ def _iso(time: Any) -> str | None:
     except (TypeError, ValueError, OverflowError, OSError):
         return None
     return moment.isoformat(timespec="microseconds")
-
-

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -17,14 +16,13 @@ from nexus_writer_service.model.description import (
     Shape,
 )
 from nexus_writer_service.model.events import Located, Lost, Points, ScanEvent, Sealed
-from nexus_writer_service.sources.bluesky.columns import MISSING, TEXT, Column, Taken
+from nexus_writer_service.sources.bluesky.batches import Batch
+from nexus_writer_service.sources.bluesky.columns import MISSING, TEXT, Column, Taken, Values
 from nexus_writer_service.sources.bluesky.rows import Rows, Segment
 
 _ENDS: Final = ("baseline",)
 """Streams that are read at the start and at the end of a run: their values are named apart."""
 _NOT_RECEIVED = "these events were never received"
-
-Values = Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +35,6 @@ class Found:
     missing: str = ""
     """Why nobody knows."""
     resource: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Events of one descriptor."""
-
-    descriptor: str
-    numbers: Sequence[Any]
-    """Their ``seq_num``."""
-    data: Mapping[str, Values]
-    stamps: Mapping[str, Values]
 
 
 @dataclass(slots=True)
@@ -192,6 +179,17 @@ class StreamState:
             return []
         return [key for key in self.description().data_keys if key not in self.keys]
 
+    def are_floats(self, keys: Sequence[str]) -> bool:
+        """Whether each of the data keys has had nothing but floats."""
+        known = [self.keys.get(key) for key in keys]
+        return all(
+            one is not None
+            and not one.located
+            and one.column.dtype == np.float64
+            and not one.column.sample
+            for one in known
+        )
+
     def description(self) -> model.Stream:
         """The stream as of now."""
         columns = {key: state.described for key, state in self.keys.items()}
@@ -212,9 +210,7 @@ class StreamState:
                 dtype = state.column.dtype or np.dtype(float)
                 content, sample = Content.NUMBERS, state.column.sample
             found.append(
-                Channel(
-                    told.value, dtype, sample, content, unit if isinstance(unit, str) else None
-                )
+                Channel(told.value, dtype, sample, content, unit if isinstance(unit, str) else None)
             )
             if state.described.first_epoch == state.described.first_epoch:
                 found += [
@@ -230,7 +226,7 @@ class StreamState:
         whole = segment.first == 0 and segment.stop == len(batch.numbers)
         for key, values in batch.data.items():
             part = values if whole else values[segment.first : segment.stop]
-            stamps = batch.stamps.get(key) or ()
+            stamps = batch.stamps.get(key, ())
             if not whole:
                 stamps = stamps[segment.first : segment.stop]
             events += self._values(key, part, stamps, segment)
@@ -291,9 +287,9 @@ class StreamState:
                 self.warnings.append(text)
         if self.name in _ENDS and not state.column.sample and taken.batches:
             told = state.described
-            ends = {"last": _scalar(taken.batches[-1][-1])}
+            ends = {"last": taken.batches[-1][-1]}
             if told.first is None:
-                ends["first"] = _scalar(taken.batches[0][0])
+                ends["first"] = taken.batches[0][0]
             state.described = replace(told, **ends)
             self.changed = True
 
@@ -375,6 +371,8 @@ def _filled(column: Column, count: int) -> np.ndarray[Any, Any]:
 def _epochs(stamps: Values, count: int) -> np.ndarray[Any, Any]:
     if not len(stamps):
         return np.empty(0)
+    if isinstance(stamps, np.ndarray) and stamps.dtype == np.float64:
+        return stamps
     try:
         epochs = np.array(stamps, float)
     except (TypeError, ValueError):
@@ -389,10 +387,6 @@ def _epoch(stamp: Any) -> float:
         return float("nan")
 
 
-def _scalar(value: Any) -> Any:
-    return value.item() if isinstance(value, np.ndarray) else value
-
-
 def described_dtype(described: Mapping[str, Any]) -> np.dtype[Any]:
     """The type of a data key as its descriptor tells it, for what it is worth."""
     dtype = described.get("dtype")
@@ -403,25 +397,3 @@ def described_dtype(described: Mapping[str, Any]) -> np.dtype[Any]:
             return TEXT
         return np.dtype({"integer": int, "boolean": bool, "array": np.uint8}.get(str(dtype), float))
     return found if found.kind in "biufc" else TEXT
-
-
-def columns_of(
-    documents: Sequence[Mapping[str, Any]], keys: Sequence[str], part: str
-) -> dict[str, Values]:
-    """The values of events, by data key; ``MISSING`` where an event has none.
-
-    Args:
-        documents: the events.
-        keys: as described.
-        part: ``data`` or ``timestamps``.
-    """
-    rows = [document[part] for document in documents]
-    count = len(keys)
-    if count > 1 and all(len(row) == count for row in rows):
-        try:
-            return dict(zip(keys, zip(*map(itemgetter(*keys), rows), strict=True), strict=True))
-        except KeyError:
-            pass  # as many, but others
-    found = dict.fromkeys([*keys, *(key for row in rows for key in row)])
-    return {key: [row.get(key, MISSING) for row in rows] for key in found}
-
