@@ -133,7 +133,7 @@ def _told_by(run: Any) -> Iterable[Any]:
     return documents(fill=unfilled)  # type: ignore[no-any-return]
 
 
-def replay(runs: Run, callback: Receiver | None = None, sort: bool = True) -> None:
+def replay(runs: Run, callback: Receiver | None = None, sort: bool | None = True) -> None:
     """Give the documents of archived runs to a callback, one run after the other.
 
     When the callback belongs to a writer (``writer.receiver``), its files are complete on return.
@@ -141,7 +141,7 @@ def replay(runs: Run, callback: Receiver | None = None, sort: bool = True) -> No
     Args:
         runs: one run or several: see ``archived_runs``.
         callback: takes ``(name, document)``; None: a ``BestEffortCallback`` of bluesky.
-        sort: True: the earliest run first; False: the latest first.
+        sort: True: the earliest run first; False: the latest first; None: as given.
 
     Raises:
         TypeError: this is no run.
@@ -149,7 +149,10 @@ def replay(runs: Run, callback: Receiver | None = None, sort: bool = True) -> No
     """
     receiver = _best_effort() if callback is None else callback
     wait = _waiting(receiver)
-    for run in sorted(archived_runs(runs), key=_time_of, reverse=not sort):
+    archived = archived_runs(runs)
+    if sort is not None:
+        archived.sort(key=_time_of, reverse=not sort)
+    for run in archived:
         try:
             for name, doc in run.documents():
                 receiver(name, doc)
