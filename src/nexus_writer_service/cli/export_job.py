@@ -14,7 +14,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Self
 
-from nexus_writer_service.errors import FileError, FileLockedError, SettingsError, WriterError
+from nexus_writer_service.errors import FileError, SettingsError, WriterError
 from nexus_writer_service.hdf5 import recovery
 from nexus_writer_service.hdf5.inspect import inspect
 from nexus_writer_service.model.verdict import Outcome, Verdict
@@ -194,12 +194,16 @@ def _before(target: Path, aside: "_Aside", uid: str) -> Verdict | None:
 
 def _verdict(path: Path, uid: str) -> Verdict | None:
     """What is said in a file about this run; None when it is not of this run."""
+    nothing = Verdict(Outcome.INTERRUPTED, ("its writer died before it had written anything",))
+    if not path.stat().st_size:
+        return nothing
     try:
-        notes = inspect(str(path), timeout=_LOOK_TIMEOUT, values=False).entries.values()
-    except FileLockedError:
-        raise
+        found = inspect(str(path), timeout=_LOOK_TIMEOUT, values=False)
     except FileError:
         return None
+    if found.readable and not found.entries and found.objects <= 1:
+        return nothing
+    notes = found.entries.values()
     return next((note.verdict for note in notes if note and note.scan == uid), None)
 
 

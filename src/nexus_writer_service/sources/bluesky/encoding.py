@@ -105,9 +105,10 @@ def from_json(value: Json) -> Any:
     Raises:
         DecodeError: an object with one of the keys above does not hold what that key promises.
     """
-    if isinstance(value, list):
+    kind = type(value)
+    if kind is list:
         return [from_json(item) for item in value]
-    if not isinstance(value, dict):
+    if kind is not dict:
         return value
     if len(value) == 1:
         ((key, inner),) = value.items()
@@ -202,7 +203,7 @@ def unpack(data: bytes) -> Any:
 
 def _is_numpy(value: Mapping[Any, Any]) -> bool:
     """Whether msgpack-numpy, or ``pack``, made this; its keys are bytes or text, by version."""
-    if not 3 <= len(value) <= 5:
+    if "nd" not in value and b"nd" not in value:
         return False
     fields = {_text(key): item for key, item in value.items()}
     known = {"nd", "type", "data"} <= fields.keys() <= {"nd", "type", "data", "kind", "shape"}
