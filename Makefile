@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CONSTRAINTS := requirements/constraints.txt
 
-.PHONY: help demo demo-bluesky test test-bliss test-bluesky-peer check venv redis bench bench-bluesky clean
+.PHONY: help demo demo-bluesky test test-bliss test-bluesky-peer trees check venv redis bench \
+  bench-bluesky clean
 
 help:
 	@echo "make demo        live scans become a NeXus file, with progress, verdicts and a plot"
@@ -13,6 +14,7 @@ help:
 	@echo "make test        all tests"
 	@echo "make test-bliss  a real BLISS session against our writer (installs 1.6 GB once)"
 	@echo "make test-bluesky-peer  the tests of apstools, and archives, against our writer"
+	@echo "make trees       after a change of the layout: checked-in trees and docs/layout.md anew"
 	@echo "make check       style, types, layers, spelling"
 	@echo "make bench       speed, beside the reference writer"
 	@echo "make bench-bluesky  the same for Bluesky"
@@ -26,6 +28,10 @@ demo-bluesky: $(VENV)/.demo-bluesky
 test: venv redis
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+# What changed in the layout shows in 'git diff'.
+trees: venv
+	$(BIN)/python -m tests.golden_trees
+
 # The writer runs with the versions of its dependencies that BLISS 2.2 has.
 test-bliss: venv .bliss-venv/.done
 	PYTHON=$(PYTHON) WRITER_BIN=$(abspath .bliss-venv/bin) CHECK_PYTHON=$(abspath $(BIN)/python) \
@@ -34,7 +40,7 @@ test-bliss: venv .bliss-venv/.done
 .bliss-venv/.done: pyproject.toml tests/lab/bliss/constraints.txt
 	@scripts/make-venv $(PYTHON) .bliss-venv
 	.bliss-venv/bin/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint tests/lab/bliss/constraints.txt --editable '.[bliss]'
+	  --constraint tests/lab/bliss/constraints.txt --editable '.[tango]'
 	@echo '*' > .bliss-venv/.gitignore
 	@touch $@
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nexus_writer_service.model.description import ChannelName, ScanDescription, ScanKey
+from nexus_writer_service.model.events import ScanReference
 from nexus_writer_service.sources.bliss.scan_info import describe
 
 DATA = Path(__file__).parent / "data" / "bliss"
@@ -22,6 +23,8 @@ class RecordedScan:
     key: ScanKey
     document: dict[str, Any]
     lengths: dict[ChannelName, int]
+    refers_to: tuple[ScanReference, ...] = ()
+    """For a sequence: its scans, where they are not in the same file."""
 
     @property
     def described(self) -> ScanDescription:

@@ -74,6 +74,9 @@ def _esrf_entry(entry: h5py.Group) -> None:
     for name in ("diode1/signal", "diode2/signal", "robx/value", "camera/image"):
         target = f"{entry.name}/instrument/{name}"
         measurement[name.partition("/")[0]] = h5py.SoftLink(target)
+    application = group(entry, "fluorescence", "NXsubentry")
+    dataset(application, "definition", "APPxrf")
+    application["i0"] = h5py.SoftLink(f"{entry.name}/measurement/diode1")
     plot = group(entry, "plot", "NXdata", signal="diode1", auxiliary_signals=["diode2"])
     plot.attrs["axes"] = ["robx"]
     for name in ("diode1", "diode2", "robx"):

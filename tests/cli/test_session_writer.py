@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 from nexus_writer_service.cli import session_writer
 from nexus_writer_service.cli.session_process import ProcessOptions
 from nexus_writer_service.hdf5.options import FileOptions
+from nexus_writer_service.layout.esrf import EsrfOptions
 
 runner = CliRunner()
 
@@ -52,6 +53,28 @@ def test_how_files_are_kept_safe_can_be_chosen(options_of):
         durability="power", reader_patience=7.0, protect=False, locks=False, leases=False
     )
     assert not options.catch_up
+
+
+def test_by_default_scans_are_laid_out_as_bliss_users_know_them(options_of):
+    assert options_of().layout == EsrfOptions()
+
+
+def test_each_save_option_is_handed_on(options_of):
+    options = options_of(
+        *("--keepshape", "--multivalue_positioners", "--enable_external_nonhdf5", "--noconfig"),
+        *("--disable_external_hdf5", "--copy_non_external", "--stackmca"),
+        *("--compression", "blosc2-lz4"),
+    )
+    assert options.layout == EsrfOptions(
+        keepshape=True,
+        multivalue_positioners=True,
+        configurable=False,
+        external_hdf5=False,
+        external_nonhdf5=True,
+        copy_non_external=True,
+        stack_mcas=True,
+        compression="blosc2-lz4",
+    )
 
 
 def test_each_option_is_explained_in_a_line():

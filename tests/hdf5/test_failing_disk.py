@@ -4,7 +4,6 @@ import contextlib
 import errno
 import os
 import stat
-from typing import Literal, get_args
 
 import h5py
 import numpy as np
@@ -12,59 +11,20 @@ import pytest
 from tests.support_hdf5 import root, seen, stream
 
 from nexus_writer_service.errors import DiskSpaceError, FileError
-from nexus_writer_service.hdf5.disk import Disk, Step
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.hdf5.options import FileOptions
 from nexus_writer_service.hdf5.recovery import recover
 from nexus_writer_service.model.tree import Dataset
+from nexus_writer_service.testing.faults import MOMENTS, FailingDisk, Moment
 
 pytestmark = pytest.mark.nonconforming("trees that try the file, not NeXus")
 
-Moment = Step | Literal["truncate", "reserve", "chmod", "sync", "unlink"]
 
-
-class FailingDisk(Disk):
-    """Refuses one kind of change, or all, while it is broken; a write is half done."""
-
-    def __init__(self, moment: Moment | Literal["all"], number=errno.ENOSPC, broken=True) -> None:
-        self.moment = moment
-        self.number = number
-        self.broken = broken
-        self.failures = 0
-
-    def check(self, moment: Moment) -> None:
-        if self.broken and self.moment in (moment, "all"):
-            self.failures += 1
-            raise OSError(self.number, os.strerror(self.number))
-
-    def write(self, step, descriptor, pieces, address):
-        try:
-            self.check(step)
-        except OSError:
-            whole = b"".join(pieces)
-            super().write(step, descriptor, [whole[: len(whole) // 2]], address)
-            raise
-        super().write(step, descriptor, pieces, address)
-
-    def truncate(self, descriptor, size):
-        self.check("truncate")
-        super().truncate(descriptor, size)
-
-    def reserve(self, descriptor, size):
-        self.check("reserve")
-        super().reserve(descriptor, size)
-
-    def chmod(self, descriptor, mode):
-        self.check("chmod")
-        super().chmod(descriptor, mode)
-
-    def sync(self, descriptor):
-        self.check("sync")
-        super().sync(descriptor)
-
-    def unlink(self, path):
-        self.check("unlink")
-        super().unlink(path)
+def refusing(*moments: Moment, number=errno.ENOSPC) -> FailingDisk:
+    """A disk that refuses changes from the start; a write is half done."""
+    disk = FailingDisk()
+    disk.fail(number, *moments, done=0.5)
+    return disk
 
 
 def mode_of(path):
@@ -74,7 +34,7 @@ def mode_of(path):
 @pytest.mark.parametrize("wrong", ["chmod", "preamble"])
 def test_a_file_that_cannot_be_protected_is_written_all_the_same(tmp_path, wrong):
     path = str(tmp_path / "file.h5")
-    file = NexusFile.open(path, disk=FailingDisk(wrong))
+    file = NexusFile.open(path, disk=refusing(wrong))
     assert mode_of(path) & 0o200
     file.merge(root(x=Dataset(1)))
     file.close()
@@ -84,13 +44,17 @@ def test_a_file_that_cannot_be_protected_is_written_all_the_same(tmp_path, wrong
 @pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.ENOSPC])
 def test_a_journal_without_a_reserve_works_too(tmp_path, number):
     path = str(tmp_path / "file.h5")
-    file = NexusFile.open(path, disk=FailingDisk("reserve", number))
+    file = NexusFile.open(path, disk=refusing("reserve", number=number))
     file.merge(root(x=Dataset(1)))
     file.close()
     assert seen(path, "/x") == [1]
 
 
-STEPS = [*(set(get_args(Step)) - {"preamble"}), "truncate", "sync", "all"]
+STEPS: dict[str, tuple[Moment, ...]] = {
+    **{name: (name,) for name in MOMENTS if name not in ("preamble", "unlink")},
+    "all": MOMENTS,
+}
+"""What is refused."""
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
@@ -98,25 +62,29 @@ STEPS = [*(set(get_args(Step)) - {"preamble"}), "truncate", "sync", "all"]
 @pytest.mark.parametrize("step", sorted(STEPS))
 def test_a_disk_that_refuses_a_step_for_a_while_costs_nothing(tmp_path, step, durability, number):
     path = str(tmp_path / "file.h5")
-    disk = FailingDisk(step, number, broken=False)
+    disk = FailingDisk()
     file = NexusFile.open(path, disk=disk, options=FileOptions(durability=durability))
     file.merge(root(d=stream(chunks=(100,)), e=stream(chunks=(100,))))
     file.commit()
     told = 0
     kinds = set()
     for index in range(12):
-        disk.broken = 3 <= index < 9
+        broken = 3 <= index < 9
+        if index == 3:
+            disk.fail(number, *STEPS[step], done=0.5)
+        elif index == 9:
+            disk.heal()
         for name in "de":
             file.append(f"/{name}", 70 * index, [np.arange(70.0) + 70 * index])
         try:
             file.commit()
         except FileError as error:
             told += 1
-            kinds.add((isinstance(error, DiskSpaceError), disk.broken))
+            kinds.add((isinstance(error, DiskSpaceError), broken))
         if not told:
             assert seen(path, "/d")[0] == list(range(70 * (index + 1)))
     assert kinds <= {(number == errno.ENOSPC, True)}
-    assert told or not disk.failures or step == "truncate"
+    assert told or not disk.refused or step == "truncate"
     assert not file.pending
     assert seen(path, "/d", "/e") == [list(range(840))] * 2
     file.close()
@@ -127,17 +95,17 @@ def test_a_disk_that_refuses_a_step_for_a_while_costs_nothing(tmp_path, step, du
 @pytest.mark.parametrize("step", sorted(STEPS))
 def test_closing_on_a_disk_that_refuses_leaves_what_a_recovery_needs(tmp_path, step):
     path = str(tmp_path / "file.h5")
-    disk = FailingDisk(step, broken=False)
+    disk = FailingDisk()
     file = NexusFile.open(path, disk=disk)
     file.merge(root(d=stream(chunks=(100,))))
     file.append("/d", 0, [np.arange(70.0)])
     file.commit()
     file.append("/d", 70, [np.arange(70.0, 140.0)])
-    disk.broken = True
+    disk.fail(errno.ENOSPC, *STEPS[step], done=0.5)
     try:
         file.close()
     except DiskSpaceError:
-        assert disk.failures
+        assert disk.refused
     recover(path)
     count = len(seen(path, "/d")[0])
     assert count == {"journal": 70, "all": 70, "data": 70}.get(step, 140)
@@ -153,7 +121,7 @@ def test_a_file_that_cannot_be_opened_to_append_is_not_lost(tmp_path, step):
         old["x"] = 1
     for _ in range(2):
         with contextlib.suppress(DiskSpaceError):
-            NexusFile.open(path, disk=FailingDisk(step)).close()
+            NexusFile.open(path, disk=refusing(step)).close()
     recover(path)
     assert seen(path, "/x") == [1]
     assert mode_of(path) & 0o200
@@ -163,8 +131,23 @@ def test_a_file_that_cannot_be_opened_to_append_is_not_lost(tmp_path, step):
 def test_a_file_that_cannot_be_made_does_not_stand_in_the_way(tmp_path, step):
     path = str(tmp_path / "file.h5")
     with contextlib.suppress(DiskSpaceError):
-        NexusFile.open(path, disk=FailingDisk(step)).close()
+        NexusFile.open(path, disk=refusing(step)).close()
     file = NexusFile.open(path)
     file.merge(root(x=Dataset(1)))
     file.close()
+    assert seen(path, "/x") == [1]
+
+
+def test_permissions_that_cannot_be_given_back_are_kept_for_a_recovery(tmp_path):
+    path = str(tmp_path / "file.h5")
+    disk = FailingDisk()
+    file = NexusFile.open(path, disk=disk)
+    file.merge(root(x=Dataset(1)))
+    before = mode_of(path)
+    disk.fail(errno.EIO, "chmod", times=1)
+    file.close()
+    assert (disk.refused, before & 0o200, mode_of(path)) == (["chmod"], 0, before)
+    assert recover(path).protected
+    assert mode_of(path) & 0o200
+    assert os.listdir(tmp_path) == ["file.h5"]
     assert seen(path, "/x") == [1]

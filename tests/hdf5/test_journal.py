@@ -1,5 +1,6 @@
 """Records of the journal: what is not whole is never believed; and what the journal keeps."""
 
+import errno
 import os
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.extents import Extents
 from nexus_writer_service.hdf5.journal import Journal, journal_path
 from nexus_writer_service.hdf5.record import Record, decode, encode
+from nexus_writer_service.testing.faults import FailingDisk
 
 
 @st.composite
@@ -120,33 +122,15 @@ def test_permissions_are_remembered_beside_records(journal):
     assert journal.mode is None
 
 
-class FailsOnce(Disk):
-    """The write, or the sync, of a record is done and fails all the same."""
-
-    def __init__(self, during) -> None:
-        self.during = during
-
-    def write(self, step, descriptor, pieces, address):
-        super().write(step, descriptor, pieces, address)
-        if self.during == step == "journal":
-            raise OSError("no answer")
-
-    def sync(self, descriptor):
-        super().sync(descriptor)
-        if self.during == "sync":
-            raise OSError("no answer")
-
-
 @pytest.mark.parametrize("during", ["journal", "sync"])
 def test_a_record_that_failed_does_not_count_even_if_it_was_written(path, during):
-    disk = FailsOnce("")
+    disk = FailingDisk()
     journal = Journal.acquire(path, disk)
     journal.append(ONE, sync=True)
-    disk.during = during
-    with pytest.raises(OSError, match="no answer"):
+    disk.fail(errno.EIO, during, done=1.0, times=1)
+    with pytest.raises(OSError, match="Input/output error"):
         journal.append(replace(ONE, after=120), sync=True)
     assert [one.after for one in journal.records()] == [100]
-    disk.during = ""
     journal.append(replace(ONE, after=130), sync=True)
     assert [one.after for one in journal.records()] == [100, 130]
     journal.remove()

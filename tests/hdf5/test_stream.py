@@ -275,6 +275,11 @@ def test_an_unknown_dataset_is_refused(file):
         (Filters(shuffle=True, gzip=1), [2, 1]),
         (Filters(bitshuffle=True), [32008]),
         (Filters(bitshuffle=True, bitshuffle_lz4=True), [32008]),
+        (Filters(bitshuffle=True, bitshuffle_zstd=3), [32008]),
+        (Filters(zstd=3), [32015]),
+        (Filters(shuffle=True, zstd=3), [2, 32015]),
+        (Filters(blosc2="lz4"), [32026]),
+        (Filters(blosc2="zstd"), [32026]),
     ],
     ids=str,
 )
@@ -289,7 +294,9 @@ def test_filters_are_applied_and_a_plain_reader_understands_them(file, filters, 
         properties = reader["d"].id.get_create_plist()
         found = [properties.get_filter(i) for i in range(properties.get_nfilters())]
         assert [one[0] for one in found] == ids
-        if ids == [32008]:
+        if filters.bitshuffle_zstd is not None:
+            assert found[0][2][-2:] == (3, filters.bitshuffle_zstd)
+        elif filters.bitshuffle:
             assert found[0][2][-1] == (2 if filters.bitshuffle_lz4 else 0)
     code = "import sys, h5py, hdf5plugin; print(h5py.File(sys.argv[1])['d'][...].sum())"
     assert int(run_python(code, file.path).stdout) == points.sum()

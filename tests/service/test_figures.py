@@ -2,6 +2,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from tests.support_status import at
 
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.states import ScanState
@@ -35,13 +36,13 @@ def test_bytes_of_a_scan_that_is_gone_on_with_are_not_taken_back():
 def test_the_rate_is_that_of_the_last_seconds():
     tally = Tally()
     rates = [
-        tally.update([replace(SCAN, most_points=10 * second)], NOW, float(second)).points_per_second
+        tally.update([at(SCAN, 10 * second)], NOW, float(second)).points_per_second
         for second in range(20)
     ]
     assert rates[0] == 0.0
     assert rates[1:] == pytest.approx([10.0] * 19)
     stopped = [
-        tally.update([replace(SCAN, most_points=190)], NOW, float(second)).points_per_second
+        tally.update([at(SCAN, 190)], NOW, float(second)).points_per_second
         for second in range(20, 27)
     ]
     assert stopped[-1] == 0.0

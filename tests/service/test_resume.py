@@ -328,22 +328,6 @@ def test_a_file_that_was_taken_away_is_written_anew(tmp_path):
         assert len(file["7.1/measurement/diode"]) == 4
 
 
-def test_a_second_writer_is_refused_while_the_first_one_lives(tmp_path):
-    first = some(tmp_path, numbers(DIODE, 0, 2), seal(DIODE, 2), seal(ROBX, 0))
-    second = some(tmp_path)
-    assert second.status.state is ScanState.FAULT
-    assert "open for writing" in second.status.reason
-    end(second)
-    assert second.status.verdict.outcome is Outcome.FAILED
-    end(first)
-    first.settle()
-    assert first.status.verdict.outcome is Outcome.COMPLETE
-    third = some(tmp_path)
-    assert third.status.reason.startswith("saved already")
-    for bench in (first, second, third):
-        bench.disk.stop()
-
-
 def test_a_scan_that_was_over_before_it_was_found_is_saved_at_once(tmp_path):
     bench = Bench(tmp_path)
     bench.writer.feed(Announced(bench.scan.key, bench.scan))

@@ -1,4 +1,4 @@
-"""A writer that dies is started again, after its files were recovered; one that ends is not."""
+"""A writer that dies is started again, at once if it had worked; one that ends is not."""
 
 import logging
 import os
@@ -29,27 +29,30 @@ def no_signal_is_ignored():
 
 
 class World:
-    """A clock that only pauses and runs move, and what was recovered when."""
+    """A clock that only runs of the command move, and what was done between them."""
 
     def __init__(self, *runs: float) -> None:
         """``runs``: seconds that each run of the command takes by this clock."""
         self.runs = list(runs)
         self.time = 0.0
+        self.running = False
         self.pauses: list[float] = []
         self.recovered = 0
         self.supervisor: Any = None
 
     def clock(self):
+        """Asked when a run begins and when it has ended."""
+        if self.running and self.runs:
+            self.time += self.runs.pop(0)
+        self.running = not self.running
         return self.time
 
     def pause(self, seconds):
         self.pauses.append(seconds)
-        self.time += seconds
-        if len(self.pauses) >= len(self.runs):
+        if not self.runs:
             self.supervisor.stop(signal.SIGTERM)
 
     def recover(self):
-        self.time += self.runs[self.recovered]
         self.recovered += 1
 
     def run(self, *command):
@@ -76,13 +79,14 @@ def test_a_command_that_fails_at_once_is_started_again_with_growing_pauses():
     assert world.recovered == 9
 
 
-def test_after_a_good_while_pauses_begin_anew():
-    world = World(0, 0, GOOD_WHILE - 1, GOOD_WHILE, 0)
+def test_after_a_good_while_it_is_started_at_once_and_pauses_begin_anew():
+    world = World(0, 0, GOOD_WHILE - 1, GOOD_WHILE, GOOD_WHILE, 0, 0)
     world.run("false")
     assert world.pauses == [1, 2, 4, 1, 2]
+    assert world.recovered == 5, "who had worked recovers the files itself"
 
 
-def test_files_are_recovered_before_the_command_starts_again(tmp_path):
+def test_files_of_one_that_died_early_are_recovered_before_it_starts_again(tmp_path):
     log = tmp_path / "log"
 
     def recover():

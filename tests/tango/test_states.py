@@ -78,6 +78,7 @@ def test_initialized_it_takes_new_properties_and_goes_on(server, device, session
         ("required_disk_space", "much", "required_disk_space"),
         ("fault_policy", "never", "the property fault_policy is 'never'"),
         ("durability", "eternal", "the property durability is 'eternal'"),
+        ("compression", "zip", "the property compression is 'zip'"),
         ("data_roots", "data", "relative"),
         ("history", "history.sqlite", "relative"),
         ("beacon_host", "localhost:1", "they have to be the same text"),

@@ -4,11 +4,13 @@ import errno
 import os
 import random
 import signal
+import stat
 import threading
 
 import pytest
 from tests.support_hdf5 import run_python
 
+from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.journal import journal_path
 from nexus_writer_service.testing.faults import (
     MOMENTS,
@@ -21,6 +23,7 @@ from nexus_writer_service.testing.faults import (
     power_loss,
     tear,
 )
+from nexus_writer_service.testing.faults.moments import StruckDisk
 from nexus_writer_service.testing.faults.power import SECTOR
 
 
@@ -53,6 +56,8 @@ disk.write("data", file, [b"d" * 10], 0)
 disk.write("apply", file, [b"a" * 5, b"a" * 5], 10)
 disk.write("apply", file, [b"b" * 10], 20)
 disk.truncate(file, 50)
+disk.reserve(file, 60)
+disk.chmod(file, 0o400)
 disk.sync(file)
 disk.sync_folder(path)
 disk.unlink(path)
@@ -67,16 +72,36 @@ disk.unlink(path)
         ("apply", 2, 1, b"d" * 10 + b"a" * 10 + b"b" * 10 + b"o" * 70),
         ("truncate", 1, 0, b"d" * 10 + b"a" * 10 + b"b" * 10 + b"o" * 70),
         ("truncate", 1, 1, b"d" * 10 + b"a" * 10 + b"b" * 10 + b"o" * 20),
-        ("sync", 1, 0, b"d" * 10 + b"a" * 10 + b"b" * 10 + b"o" * 20),
-        ("sync folder", 1, 0, b"d" * 10 + b"a" * 10 + b"b" * 10 + b"o" * 20),
-        ("unlink", 1, 0, b"d" * 10 + b"a" * 10 + b"b" * 10 + b"o" * 20),
+        ("reserve", 1, 0, b"d" * 10 + b"a" * 10 + b"b" * 10 + b"o" * 20),
+        ("reserve", 1, 1, b"d" * 10 + b"a" * 10 + b"b" * 10 + b"o" * 20 + bytes(10)),
+        *(
+            (moment, 1, 0, b"d" * 10 + b"a" * 10 + b"b" * 10 + b"o" * 20 + bytes(10))
+            for moment in ("chmod", "sync", "sync folder", "unlink")
+        ),
     ],
-    ids=["data", "apply", "apply 2", "truncate", "truncated", "sync", "folder", "unlink"],
+    ids=str,
 )
 def test_a_process_dies_where_it_was_told_to(path, moment, count, done, left):
     end = run_python(_CHANGES, path, moment, str(count), str(done), check=False)
     assert end.returncode == -signal.SIGKILL
     assert held(path) == left
+
+
+@pytest.mark.parametrize("done", [0, 1])
+def test_permissions_are_changed_before_a_process_dies_or_not(path, done):
+    before = os.stat(path).st_mode
+    run_python(_CHANGES, path, "chmod", "1", str(done), check=False)
+    after = os.stat(path).st_mode
+    assert after == before if not done else stat.S_IMODE(after) == 0o400
+
+
+def test_no_change_to_files_escapes_the_faults():
+    changes = {name for name in vars(Disk) if not name.startswith("_")} - {"write_some"}
+    assert changes > {"write", "truncate", "chmod"}
+    for kind in (StruckDisk, RecordingDisk):
+        assert changes <= vars(kind).keys(), kind
+    # What ``write`` is made of: only a disk that takes little at a time changes it.
+    assert "write_some" in vars(ShortDisk)
 
 
 def test_a_process_outlives_moments_that_never_come(path):
@@ -155,6 +180,11 @@ def test_a_recording_disk_does_all_that_it_is_asked_for(path, descriptor):
     disk.write("data", descriptor, [b"1", b"2"], 0)
     disk.truncate(descriptor, 10)
     assert held(path) == b"12" + b"o" * 8
+    disk.reserve(descriptor, 12)
+    disk.reserve(descriptor, 5)
+    assert held(path) == b"12" + b"o" * 8 + bytes(2)
+    disk.chmod(descriptor, 0o400)
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o400
     disk.unlink(path)
     assert not os.path.exists(path)
 
@@ -187,7 +217,9 @@ def test_lengths_may_be_lost(path, descriptor):
     disk = RecordingDisk(path)
     disk.write("data", descriptor, [b"n" * 50], 100)
     disk.truncate(descriptor, 120)
-    assert {len(image.files[path]) for image in images(disk)} == {100, 120, 150}
+    disk.reserve(descriptor, 110)  # it is longer: nothing changes
+    disk.reserve(descriptor, 130)
+    assert {len(image.files[path]) for image in images(disk)} == {100, 120, 130, 150}
 
 
 def test_names_may_be_lost_until_the_folder_is_synchronized(tmp_path):

@@ -18,6 +18,7 @@ from nexus_writer_service.cli.session_process import ProcessOptions, SessionProc
 from nexus_writer_service.errors import SettingsError
 from nexus_writer_service.hdf5.options import READER_PATIENCE, FileOptions
 from nexus_writer_service.layout.esrf import EsrfOptions
+from nexus_writer_service.layout.esrf.storage import COMPRESSIONS, DEFAULT_COMPRESSION
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.service.disk_space import MEGABYTE, DiskWatch, free_bytes
 from nexus_writer_service.service.history_place import default_history
@@ -29,6 +30,7 @@ from nexus_writer_service.sources.bliss.store import redis_url
 
 _log = logging.getLogger(__name__)
 
+Compression = StrEnum("Compression", {name: name for name in COMPRESSIONS})  # type: ignore[misc]  # from the one list of schemes
 Profiling = StrEnum("Profiling", {name: name for name in SETTINGS})  # type: ignore[misc]  # from the one list of settings
 
 
@@ -81,6 +83,10 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
     stackmca: Annotated[
         bool, _option("--stackmca", "Stack MCAs in the XRF application.", _FILE)
     ] = False,
+    compression: Annotated[
+        Compression,
+        _option("--compression", "Of scans for which BLISS chose none.", _FILE),
+    ] = Compression[DEFAULT_COMPRESSION],
     noconfig: Annotated[
         bool, _option("--noconfig", "Ignore the session's device types and master files.", _FILE)
     ] = False,
@@ -188,8 +194,6 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
             redirect_stderr=redirectstderr,
         )
     )
-    if stackmca:
-        _log.warning("--stackmca: no XRF application is written yet, so there is nothing to stack")
     options = ProcessOptions(
         session=session,
         layout=EsrfOptions(
@@ -199,6 +203,8 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
             external_hdf5=not disable_external_hdf5,
             external_nonhdf5=enable_external_nonhdf5,
             copy_non_external=copy_non_external,
+            stack_mcas=stackmca,
+            compression=compression.value,
         ),
         data_writers=tuple(data_writer or ("external",)),
         roots=tuple(str(path.resolve()) for path in root or ()),

@@ -68,12 +68,14 @@ def supervise(
     log: Annotated[str, typer.Option(help="CRITICAL ... DEBUG.")] = "INFO",
     logfile: Annotated[str, typer.Option(help="All records of this parent.")] = "",
 ) -> None:
-    """Run a writer, and again whenever it dies; its files are recovered at once.
+    """Run a writer, and again whenever it dies.
 
     Example: nexus-writer supervise -- NexusSessionWriter test_session --log=info
 
     Passes SIGTERM and Ctrl-C on, and ends with the writer when that ends by itself or was told to.
-    Between two starts it waits 1 s, then 2 s and so on to 60 s. Exit status: that of the writer.
+    A writer that had run for 5 s is started again at once, and recovers its files itself. Those of
+    one that died sooner are recovered before; then it waits 1 s, then 2 s and so on to 60 s. Exit
+    status: that of the writer.
     """
     set_up(LogOptions(level=log, file=logfile))
     if shutil.which(command[0]) is None:

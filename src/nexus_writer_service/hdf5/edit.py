@@ -7,7 +7,7 @@ import h5py
 
 from nexus_writer_service.hdf5.failures import FAILURES
 from nexus_writer_service.hdf5.growing import GrowingDatasets
-from nexus_writer_service.hdf5.merge import Merge
+from nexus_writer_service.hdf5.merge import KnownGroups, Merge
 from nexus_writer_service.model.tree import Group
 
 
@@ -22,7 +22,7 @@ def merge_into(group: h5py.Group, tree: Group) -> tuple[str, ...]:
         Problems: what could not be written.
     """
     place = f"{group.file.name}{group.name}".replace("//", "/")
-    merge = Merge(place, GrowingDatasets(group.file.id, place, _no_time))
+    merge = Merge(place, GrowingDatasets(group.file.id, place, _no_time), KnownGroups())
     merge.root(group.id, tree)
     return tuple(merge.problems)
 

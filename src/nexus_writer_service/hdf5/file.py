@@ -15,7 +15,7 @@ from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.external import Clock
 from nexus_writer_service.hdf5.failures import FAILURES, file_error
 from nexus_writer_service.hdf5.growing import GrowingDatasets
-from nexus_writer_service.hdf5.merge import Kind, Merge, kind_of
+from nexus_writer_service.hdf5.merge import Kind, KnownGroups, Merge, kind_of
 from nexus_writer_service.hdf5.options import FileOptions
 from nexus_writer_service.model.description import FileBlock
 from nexus_writer_service.model.tree import Group
@@ -35,6 +35,7 @@ class NexusFile:
         """Absolute path of the file."""
         self._file = file
         self._growing = GrowingDatasets(file.root, file.path, clock)
+        self._known = KnownGroups()
         self._changed = False
         self._closed = False
 
@@ -133,7 +134,7 @@ class NexusFile:
             them is missing too, all else is written), and what happened to growing datasets since
             the last merge: HDF5 refused their points, or images had to be stored in another way.
         """
-        merge = Merge(self.path, self._growing)
+        merge = Merge(self.path, self._growing, self._known)
         self._changed = True
         merge.root(self._file.root, tree)
         notices, self._growing.notices = self._growing.notices, []
@@ -303,6 +304,7 @@ class NexusFile:
         self._closed = True
         self.settle("/")
         failed = self._growing.write()
+        self._known.close()
         self._file.close()
         self._raise(failed)
 

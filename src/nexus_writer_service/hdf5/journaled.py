@@ -296,7 +296,9 @@ class JournaledFile:
             self._journal.leave()
             raise
         else:
-            self._protection.give_back()
+            if not self._protection.give_back():
+                self._journal.leave()  # it knows the permissions
+                return
             self._journal.remove()
             if self._sync:
                 self._disk.sync_folder(self._journal.path)
@@ -308,10 +310,10 @@ class JournaledFile:
 
         A commit that the disk did not take stays in the journal.
         """
-        self._protection.give_back()
+        given_back = self._protection.give_back()
         os.close(self._descriptor)
         with contextlib.suppress(OSError):
-            if self.pending:  # half of it may be in the file
+            if self.pending or not given_back:  # half of it may be in the file
                 self._journal.leave()
             else:
                 self._journal.remove()

@@ -8,7 +8,7 @@ through the writer's own file.
 from enum import Enum, auto
 from typing import Any
 
-from h5py import h5d, h5g, h5i, h5l, h5o
+from h5py import h5a, h5d, h5g, h5i, h5l, h5o
 
 from nexus_writer_service.errors import DatasetError
 from nexus_writer_service.hdf5.failures import FAILURES, RefusedError, cause, cure
@@ -35,8 +35,12 @@ from nexus_writer_service.model.tree import (
     Node,
     SoftLink,
     StreamDataset,
+    Value,
     VirtualDataset,
 )
+
+_MOST_OPEN = 64
+"""Groups that are kept open; a scan enters some ten of them again and again."""
 
 
 class Kind(Enum):
@@ -65,56 +69,98 @@ def kind_of(group: Any, name: str) -> Kind:
             return Kind.OTHER
 
 
+class KnownGroups:
+    """Groups that merges have entered, open, with their NX_class.
+
+    It saves most of the reading: a scan of a thousand channels enters the same few groups with each
+    of them. Nobody else writes the file, and a group never gives way, so what was seen once holds.
+    """
+
+    def __init__(self) -> None:
+        self._groups: dict[str, tuple[Any, str]] = {}
+
+    def get(self, path: str) -> tuple[Any, str] | None:
+        """The group at ``path`` (low-level identifier) and its NX_class, if it is known."""
+        return self._groups.get(path)
+
+    def add(self, path: str, group: Any, nx_class: str) -> None:
+        """Keep a group open; the others are let go when they have become many."""
+        if len(self._groups) >= _MOST_OPEN:
+            self._groups.clear()
+        self._groups[path] = group, nx_class
+
+    def close(self) -> None:
+        """Let go of all groups."""
+        self._groups.clear()
+
+
 class Merge:
     """One merge of a tree.
 
     Args:
         file: path of the file, for messages.
         growing: takes the datasets that grow.
+        known: groups that earlier merges have entered; added to.
     """
 
-    def __init__(self, file: str, growing: GrowingDatasets) -> None:
+    def __init__(self, file: str, growing: GrowingDatasets, known: KnownGroups) -> None:
         self.problems: list[str] = []
         """What could not be written, with path, cause and cure."""
         self._file = file
         self._growing = growing
+        self._known = known
 
     def root(self, here: Any, tree: Group) -> None:
         """Merge ``tree`` into the root group (low-level identifier)."""
         try:
-            self._merge_group(here, "/", tree)
+            self._merge_group(here, "/", tree, new=False)
         except FAILURES as error:
             self._problem("/", error)
 
-    def _merge_group(self, here: Any, path: str, node: Group) -> None:
-        wanted = node.attributes.get("NX_class")
-        found = get_text_attribute(here, "NX_class") if wanted is not None else None
-        if found not in (None, wanted):
-            raise RefusedError(
-                f"{path} is an {found} and not an {wanted!s}: neither it nor what is below it was "
-                "written; choose another name for one of them"
-            )
-        known = {"NX_class"} if found is not None else set()
-        attributes = {key: node.attributes[key] for key in node.attributes if key not in known}
-        self._attributes(here, path, attributes)
-        for name, child in node.children.items():
-            self._child(here, f"{path.rstrip('/')}/{name}", name, child)
+    def _merge_group(self, here: Any, path: str, node: Group, *, new: bool) -> None:
+        attributes = dict(node.attributes)
+        wanted = attributes.get("NX_class")
+        if wanted is not None and not new:
+            found = get_text_attribute(here, "NX_class")
+            if found not in (None, wanted):
+                raise _other_class(path, found, wanted)
+            if found is not None:
+                self._known.add(path, here, found)
+                del attributes["NX_class"]
+        self._fill(here, path, node, attributes, new=new)
 
-    def _child(self, here: Any, path: str, name: str, node: Node) -> None:
+    def _fill(
+        self, here: Any, path: str, node: Group, attributes: dict[str, Value], *, new: bool
+    ) -> None:
+        if not new and "default" in attributes and _leads_nowhere(here, node):
+            del attributes["default"]
+        self._attributes(here, path, attributes, new=new)
+        above = path.rstrip("/")
+        for name, child in node.children.items():
+            self._child(here, f"{above}/{name}", name, child, new=new)
+
+    def _child(self, here: Any, path: str, name: str, node: Node, *, new: bool) -> None:
+        """Merge a node into a group; a new group has nothing yet that could be in its place."""
         try:
             if not name or name == "." or "/" in name or "\0" in name:
                 raise RefusedError(f"{path}: {name!r} cannot be the name of an HDF5 object")
+            if isinstance(node, Group) and (known := self._known.get(path)):
+                self._known_group(*known, path, node)
+                return
+            kind = Kind.NOTHING if new else kind_of(here, name)
             match node:
                 case Group():
-                    self._group(here, path, name, node)
+                    self._group(here, path, node, kind)
                 case Dataset():
-                    self._dataset(here, path, name, node)
+                    self._dataset(here, path, node, kind)
                 case StreamDataset() | ImageStack() | LocatedStack():
-                    self._growing_dataset(here, path, name, node)
+                    self._growing_dataset(here, path, node, kind)
                 case VirtualDataset():
-                    self._virtual(here, path, name, node)
+                    self._virtual(here, path, node, kind)
+                case ExternalLink(makes_way=True):
+                    self._link_beside(here, path, name, node)
                 case SoftLink() | ExternalLink():
-                    self._link(here, path, name, node)
+                    self._link(here, path, node, kind)
         except FAILURES as error:
             self._problem(path, error)
 
@@ -127,15 +173,24 @@ class Merge:
                 f"{self._file}: {path} was not written: {cause(error)}; {cure(error)}"
             )
 
-    def _attributes(self, owner: Any, path: str, attributes: Attributes) -> None:
+    def _attributes(
+        self, owner: Any, path: str, attributes: Attributes, *, new: bool = False
+    ) -> None:
         for name, value in attributes.items():
             try:
-                set_attribute(owner, name, value)
+                set_attribute(owner, name, value, new=new)
             except FAILURES as error:
                 self._problem(f"{path}@{name}", error)
 
-    def _group(self, here: Any, path: str, name: str, node: Group) -> None:
-        match kind_of(here, name):
+    def _known_group(self, group: Any, found: str, path: str, node: Group) -> None:
+        if node.attributes.get("NX_class", found) != found:
+            raise _other_class(path, found, node.attributes["NX_class"])
+        others = {key: value for key, value in node.attributes.items() if key != "NX_class"}
+        self._fill(group, path, node, others, new=False)
+
+    def _group(self, here: Any, path: str, node: Group, kind: Kind) -> None:
+        name = path.rpartition("/")[2]
+        match kind:
             case Kind.GROUP:
                 group = h5g.open(here, name.encode())
             case Kind.NOTHING:
@@ -146,68 +201,107 @@ class Merge:
                     f"{path} exists and is not a group: nothing below it was written; choose "
                     "another name for one of them"
                 )
-        self._merge_group(group, path, node)
+        self._merge_group(group, path, node, new=kind is Kind.NOTHING)
 
-    def _dataset(self, here: Any, path: str, name: str, node: Dataset) -> None:
+    def _dataset(self, here: Any, path: str, node: Dataset, kind: Kind) -> None:
         array = as_array(node.value)
-        kind = self._not_a_group(here, path, name)
+        _refuse_group(path, kind)
         self._growing.forget(path)
-        old = h5d.open(here, name.encode()) if kind is Kind.DATASET else None
+        old = h5d.open(here, path.rpartition("/")[2].encode()) if kind is Kind.DATASET else None
         if old is not None and fits_in_place(old, array):
             write_all(old, array)
             self._attributes(old, path, node.attributes)
         else:
-            self._put(here, path, new_dataset(here, array), node.attributes)
+            self._put(here, path, new_dataset(here, array), node.attributes, kind)
 
-    def _virtual(self, here: Any, path: str, name: str, node: VirtualDataset) -> None:
-        self._not_a_group(here, path, name)
+    def _virtual(self, here: Any, path: str, node: VirtualDataset, kind: Kind) -> None:
+        _refuse_group(path, kind)
         dataset = create_virtual(
             here, node.dtype, node.shape, node.sources, fill=node.fill, growing=False
         )
         self._growing.forget(path)
-        self._put(here, path, dataset, node.attributes)
+        self._put(here, path, dataset, node.attributes, kind)
 
-    def _growing_dataset(self, here: Any, path: str, name: str, node: GrowingNode) -> None:
-        if self._not_a_group(here, path, name) is Kind.DATASET:
-            dataset = self._growing.open(here, name, node)
+    def _growing_dataset(self, here: Any, path: str, node: GrowingNode, kind: Kind) -> None:
+        _refuse_group(path, kind)
+        if kind is Kind.DATASET:
+            dataset = self._growing.open(here, path.rpartition("/")[2], node)
             if path not in self._growing:
                 self._growing.attach(path, node, dataset, new=False)
             elif isinstance(node, StreamDataset):
                 self._growing.widen(path, node)
-                dataset = h5d.open(here, name.encode())
+                dataset = h5d.open(here, path.rpartition("/")[2].encode())
             self._attributes(dataset, path, node.attributes)
         else:
             dataset = self._growing.create(here, node)
-            self._put(here, path, dataset, node.attributes)
+            self._put(here, path, dataset, node.attributes, kind)
             self._growing.attach(path, node, dataset, new=True)
 
-    def _put(self, here: Any, path: str, dataset: Any, attributes: Attributes) -> None:
+    def _put(self, here: Any, path: str, dataset: Any, attributes: Attributes, kind: Kind) -> None:
         """Link a new dataset, which keeps the attributes of the one whose place it takes."""
         name = path.rpartition("/")[2]
-        if kind_of(here, name) is Kind.DATASET:
+        if kind is Kind.DATASET:
             copy_attributes(h5d.open(here, name.encode()), dataset)
-        self._attributes(dataset, path, attributes)
-        put_in_place(here, name, dataset)
+        self._attributes(dataset, path, attributes, new=kind is not Kind.DATASET)
+        put_in_place(here, name, dataset, free=kind is Kind.NOTHING)
 
-    def _not_a_group(self, here: Any, path: str, name: str) -> Kind:
-        kind = kind_of(here, name)
-        if kind is Kind.GROUP:
-            raise RefusedError(
-                f"{path} exists and is a group: no dataset was written in its place; choose "
-                "another name for one of them"
-            )
-        return kind
-
-    def _link(self, here: Any, path: str, name: str, node: SoftLink | ExternalLink) -> None:
-        key, properties = link_name(name)
-        if not here.links.exists(key):
+    def _link(self, here: Any, path: str, node: SoftLink | ExternalLink, kind: Kind) -> None:
+        key, properties = link_name(path.rpartition("/")[2])
+        if kind is Kind.NOTHING:
             _create_link(here, key, node, properties)
-        elif kind_of(here, name) is Kind.GROUP:
+        elif kind is Kind.GROUP:
             raise RefusedError(f"{path} is a group, which a link never takes the place of")
         elif _target(here, key) != _wanted_target(node):
             self._growing.forget(path)
             here.unlink(key)
             _create_link(here, key, node, properties)
+
+    def _link_beside(self, here: Any, path: str, name: str, node: ExternalLink) -> None:
+        """Link under the first name that is free, or has this link already."""
+        number = 1
+        free = name
+        while _taken(here, free.encode(), node):
+            number += 1
+            free = f"{name}_{number}"
+        self._link(here, f"{path.removesuffix(name)}{free}", node, kind_of(here, free))
+
+
+def _leads_nowhere(here: Any, node: Group) -> bool:
+    """Whether the new ``default`` of a group leads less far than the one that it has."""
+    old, new = get_text_attribute(here, "default"), node.attributes.get("default")
+    if not old or not isinstance(new, str) or old == new or not _leads_on(here, old):
+        return False
+    child = node.children.get(new)
+    return not (
+        _leads_on(here, new) or (isinstance(child, Group) and "default" in child.attributes)
+    )
+
+
+def _taken(here: Any, key: bytes, node: ExternalLink) -> bool:
+    """Whether a name in a group stands for anything else than this link."""
+    return bool(here.links.exists(key)) and _target(here, key) != _wanted_target(node)
+
+
+def _leads_on(here: Any, name: str) -> bool:
+    """Whether a name in a group is a group with a ``default`` of its own."""
+    if "/" in name or kind_of(here, name) is not Kind.GROUP:
+        return False
+    return bool(h5a.exists(h5g.open(here, name.encode()), b"default"))
+
+
+def _other_class(path: str, found: str, wanted: Value) -> RefusedError:
+    return RefusedError(
+        f"{path} is an {found} and not an {wanted!s}: neither it nor what is below it was written; "
+        "choose another name for one of them"
+    )
+
+
+def _refuse_group(path: str, kind: Kind) -> None:
+    if kind is Kind.GROUP:
+        raise RefusedError(
+            f"{path} exists and is a group: no dataset was written in its place; choose "
+            "another name for one of them"
+        )
 
 
 def _create_link(here: Any, key: bytes, node: SoftLink | ExternalLink, properties: Any) -> None:

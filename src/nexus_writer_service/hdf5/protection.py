@@ -49,13 +49,13 @@ class Protection:
             self._mode = mode
             self._disk.chmod(self._descriptor, mode & ~_WRITE)
 
-    def give_back(self) -> None:
-        """Give the file its permissions again."""
+    def give_back(self) -> bool:
+        """Give the file its permissions again; False when it is refused: a recovery has to."""
         if self._mode is None:
-            return
+            return True
         with contextlib.suppress(OSError):
             self._disk.chmod(self._descriptor, self._mode)
-        self._mode = None
+        return stat.S_IMODE(os.fstat(self._descriptor).st_mode) == self._mode
 
 
 def give_back(journal: Journal, path: str) -> bool:

@@ -1,6 +1,7 @@
 """How datasets that grow are laid out in the file: chunks, filters, fill, chunk cache."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,9 +19,7 @@ _CHUNK_POINTS: Final = 512
 _LARGEST_CACHE: Final = 32 << 20
 _CHUNKS_OF_UNKNOWN: Final = 8
 """Chunks to expect along an axis whose length varies."""
-_BITSHUFFLE: Final = 32008
-_BITSHUFFLE_LZ4: Final = 2
-"""Second option of filter 32008: compress with LZ4 (0: do not compress)."""
+_BLOSC2_LEVEL: Final = 5
 
 
 def scan_axes(node: StreamDataset | ImageStack) -> Shape:
@@ -145,11 +144,26 @@ def _set_filters(properties: Any, filters: Filters) -> None:
         properties.set_shuffle()
     if filters.gzip is not None:
         properties.set_deflate(filters.gzip)
-    if filters.bitshuffle:
-        import hdf5plugin  # noqa: F401, PLC0415 - registers its filters: only where one is used
+    if filters.bitshuffle or filters.zstd is not None or filters.blosc2:
+        # Registers its filters: only where one is used.
+        import hdf5plugin  # noqa: PLC0415
 
-        options = (0, _BITSHUFFLE_LZ4 if filters.bitshuffle_lz4 else 0)
-        properties.set_filter(_BITSHUFFLE, h5z.FLAG_MANDATORY, options)
+        for plugin in _plugin_filters(hdf5plugin, filters):
+            options = plugin.filter_options
+            properties.set_filter(plugin.filter_id, h5z.FLAG_MANDATORY, options)
+
+
+def _plugin_filters(hdf5plugin: Any, filters: Filters) -> Iterator[Any]:
+    """The filters that are not HDF5's own, with what they are told."""
+    if filters.bitshuffle and filters.bitshuffle_zstd is not None:
+        yield hdf5plugin.Bitshuffle(cname="zstd", clevel=filters.bitshuffle_zstd)
+    elif filters.bitshuffle:
+        yield hdf5plugin.Bitshuffle(cname="lz4" if filters.bitshuffle_lz4 else "none")
+    if filters.zstd is not None:
+        yield hdf5plugin.Zstd(clevel=filters.zstd)
+    if filters.blosc2:
+        shuffle = hdf5plugin.Blosc2.SHUFFLE
+        yield hdf5plugin.Blosc2(cname=filters.blosc2, clevel=_BLOSC2_LEVEL, filters=shuffle)
 
 
 def _access_properties(chunks: Shape, node: StreamDataset, itemsize: int) -> Any:

@@ -63,8 +63,14 @@ def space_of(array: Array) -> Any:
     return h5s.create_simple(array.shape) if array.shape else h5s.create(h5s.SCALAR)
 
 
-def set_attribute(owner: Any, name: str, value: Value) -> None:
+def set_attribute(owner: Any, name: str, value: Value, *, new: bool = False) -> None:
     """Set an attribute of a group or dataset (low-level identifier).
+
+    Args:
+        owner: the group or dataset.
+        name: of the attribute.
+        value: what it becomes.
+        new: the owner is known to have no attribute of that name.
 
     Raises:
         ValueError: HDF5 cannot have an attribute of that name, or what ``as_array`` raises.
@@ -75,7 +81,7 @@ def set_attribute(owner: Any, name: str, value: Value) -> None:
     kind = file_type(array.dtype)
     key = name.encode()
     attribute = None
-    if h5a.exists(owner, key):
+    if not new and h5a.exists(owner, key):
         attribute = h5a.open(owner, key)
         if attribute.shape != array.shape or not attribute.get_type().equal(kind):
             del attribute
@@ -135,10 +141,10 @@ def new_dataset(group: Any, array: Array) -> Any:
     return dataset
 
 
-def put_in_place(group: Any, name: str, dataset: Any) -> None:
-    """Link a dataset into a group, in place of whatever has its name."""
+def put_in_place(group: Any, name: str, dataset: Any, *, free: bool = False) -> None:
+    """Link a dataset into a group, in place of whatever has its name; ``free``: nothing has it."""
     key, link_properties = link_name(name)
-    if group.links.exists(key):
+    if not free and group.links.exists(key):
         group.unlink(key)
     h5o.link(dataset, group, key, link_properties)
 

@@ -44,9 +44,12 @@ class ScanPlan(Protocol):
         Those that exist before must be of this very scan.
         """
 
-    @property
-    def links(self) -> Trees:
-        """Links to the entries in other files (masters); a failure there costs no data."""
+    def links(self, now: datetime) -> Trees:
+        """Links to the entries in other files (masters); a failure there costs no data.
+
+        Args:
+            now: the moment, with zone.
+        """
 
     @property
     def places(self) -> Mapping[ChannelName, Place]:

@@ -143,6 +143,44 @@ class DeviceRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class PlotRequest:
+    """A plot that the session or the scan itself asks for."""
+
+    name: str
+    """Wanted name of its NXdata."""
+    signals: tuple[str, ...] = ()
+    """Names of channels, which may lack their beginning; empty: all that ``ndim`` allows."""
+    axes: tuple[str, ...] = ()
+    """The same for what places the points, x before y; empty: what is scanned."""
+    ndim: int | None = None
+    """Only channels whose points have so many dimensions."""
+    grid: bool = True
+    """Whether a grid scan is shown as the grid that it is, and not point by point."""
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """An application definition that a scan is to have [NXsubentry]."""
+
+    name: str
+    """Wanted name of the NXsubentry."""
+    definition: str
+    """E.g. ``APPxrf``."""
+    items: Mapping[str, Json] = field(default_factory=dict)
+    """Names of channels, or lists of them, by what they are to the definition: I0, It, mca."""
+
+
+@dataclass(frozen=True, slots=True)
+class Technique:
+    """What a BLISS 1 session says of the technique of a scan (``nexuswriter.technique``)."""
+
+    name: str = ""
+    applications: tuple[Application, ...] = ()
+    plots: tuple[PlotRequest, ...] = ()
+    """The default one first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """A comment made during the scan."""
 
@@ -156,7 +194,7 @@ class StorageOptions:
     """How the datasets of a scan are to be stored [spec: BLISS writer options]."""
 
     compression: str = ""
-    """none, gzip, byteshuffle, gzip-byteshuffle, bitshuffle, lz4-bitshuffle; empty: the default."""
+    """Name of a compression scheme, e.g. gzip-byteshuffle; empty: the default one."""
     chunk_bytes: int = 1 << 20
     compression_limit_bytes: int = 1 << 20
     """Datasets that are expected to stay below this many bytes are not compressed."""
@@ -203,6 +241,9 @@ class ScanDescription:
     """``dataset``, ``dataset_collection``, ``proposal`` to absolute paths."""
     plotted: tuple[str, ...] = ()
     """Channels selected by the user for the default plot, by full name."""
+    plots: tuple[PlotRequest, ...] = ()
+    """Plots that the scan itself describes."""
+    technique: Technique = field(default_factory=Technique)
     notes: tuple[Note, ...] = ()
     storage: StorageOptions = field(default_factory=StorageOptions)
     separate_files: bool = False

@@ -5,8 +5,11 @@ channel, end) and many scans share a file:
 
 - a group that exists is entered; its NX_class must not differ,
 - attributes are set, others stay,
+- ``default`` leads viewers to the plot: it is not changed from a group that leads on to one that
+  does not,
 - a dataset that exists gets the new value,
-- a link takes the place of a dataset or another link, never of a group,
+- a link takes the place of a dataset or another link, never of a group; an external link that
+  makes way takes no place but finds one,
 - a stream dataset or image stack that exists stays as it is; but points of a stream dataset that is
   to hold a wider type (float after int, text after numbers) are converted.
 """
@@ -45,6 +48,12 @@ class Filters:
     """Filter 32008."""
     bitshuffle_lz4: bool = False
     """LZ4 inside filter 32008."""
+    bitshuffle_zstd: int | None = None
+    """Zstandard of this level inside filter 32008."""
+    zstd: int | None = None
+    """Level of Zstandard, filter 32015."""
+    blosc2: str = ""
+    """Codec of Blosc2 behind its own byte shuffle, filter 32026: lz4 or zstd."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +151,8 @@ class ExternalLink:
     file: str
     """Relative to the file that holds the link, wherever possible."""
     target: str
+    makes_way: bool = False
+    """Where something else has its name, it gets the name with the first free number: ``7.1_2``."""
 
 
 @dataclass(frozen=True, slots=True)

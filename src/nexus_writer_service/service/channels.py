@@ -1,6 +1,6 @@
 """All channels of a scan that are to be saved: events in, datasets and accounts out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from nexus_writer_service.errors import DatasetError
 from nexus_writer_service.layout.plan import ScanPlan
@@ -9,6 +9,7 @@ from nexus_writer_service.model.events import Frames, Located, Lost, Points, Sca
 from nexus_writer_service.model.verdict import ChannelTally, Verdict
 from nexus_writer_service.service.channel_writer import ChannelWriter
 from nexus_writer_service.service.scan_file import ScanFile
+from nexus_writer_service.service.status import Progress
 from nexus_writer_service.service.troubles import Troubles
 
 ChannelEvent = Points | Located | Frames | Scans | Sealed | Lost
@@ -61,6 +62,7 @@ class Channels:
             place = self._plan.places.get(name)
             if name not in self._all and (place is not None or channel.content is Content.SCANS):
                 self._all[name] = ChannelWriter(name, channel.content, place, channel.aside)
+        self._subscans = _by_subscan(scan, self._all)
 
     # ------------------------------------------------------------------------------ events
 
@@ -120,10 +122,13 @@ class Channels:
             if channel.begun and channel.place is not None
         }
 
-    @property
-    def written(self) -> list[int]:
-        """Points written of each channel that has a dataset."""
-        return [channel.written for channel in self._all.values() if channel.begun]
+    def progress(self) -> tuple[Progress, ...]:
+        """Points written of each subscan, over its channels."""
+        return tuple(
+            Progress(name, min(written), max(written))
+            for name, names in self._subscans.items()
+            if (written := [self._all[one].written for one in names])
+        )
 
     @property
     def nbytes(self) -> int:
@@ -207,3 +212,24 @@ class Channels:
     def _give_up(self, channel: ChannelWriter, reason: str) -> None:
         channel.lose(reason)
         self._troubles.alarm(f"channel {channel.name}: {reason}; the other channels go on")
+
+
+def _by_subscan(
+    scan: ScanDescription, channels: Iterable[ChannelName]
+) -> Mapping[str, list[ChannelName]]:
+    """The channels of each subscan, as their entries have them: by name of the subscan.
+
+    Those that no device of the chain has count for the first one.
+    """
+    names = sorted(subscan.name for subscan in scan.subscans) or [""]
+    owners = {
+        channel: subscan.name
+        for subscan in sorted(scan.subscans, key=lambda one: one.name, reverse=True)
+        for key in subscan.devices
+        if key in scan.devices
+        for channel in scan.devices[key].channels
+    }
+    found: dict[str, list[ChannelName]] = {name: [] for name in names}
+    for channel in channels:
+        found[owners.get(channel, names[0])].append(channel)
+    return found

@@ -1,5 +1,6 @@
 """The files of one scan: its own, with the entries, and those that only link to it."""
 
+import logging
 from collections.abc import Callable, Mapping
 
 from nexus_writer_service.errors import EntryExistsError, FileError
@@ -10,6 +11,8 @@ from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.tree import Group
 from nexus_writer_service.service.clock import Clock
 from nexus_writer_service.service.files import FilePool
+
+_log = logging.getLogger(__name__)
 
 
 class ScanFile:
@@ -34,6 +37,7 @@ class ScanFile:
         self._files = files
         self._clock = clock
         self._version = version
+        self._unlinked: dict[str, Group] = {}
         self.file = files.acquire(plan.file)
         try:
             self.note = self._left_by_earlier_writer(scan)
@@ -58,6 +62,26 @@ class ScanFile:
                 problems += self._signed(self.file, path).merge(tree)
             else:
                 self._merge_elsewhere(path, tree, warn)
+        return problems
+
+    def link(self, trees: Trees) -> None:
+        """Put links to the scan into other files, now or, where that fails, with ``link_again``."""
+        self._unlinked = dict(trees)
+        for problem in self.link_again():
+            _log.warning("%s; it is tried again until the scan ends", problem)
+
+    def link_again(self) -> list[str]:
+        """Make the links that could not be made before: other sessions may have been in the way.
+
+        Returns:
+            What still went wrong.
+        """
+        problems: list[str] = []
+        for path, tree in list(self._unlinked.items()):
+            before = len(problems)
+            self._merge_elsewhere(path, tree, problems.append)
+            if len(problems) == before:
+                del self._unlinked[path]
         return problems
 
     def settle(self) -> None:

@@ -10,13 +10,10 @@ a dataset how many of its points are there.
 """
 
 import logging
-from datetime import timedelta
 from enum import Enum, auto
 
-from nexus_writer_service.errors import EntryExistsError, FileError, LayoutError
+from nexus_writer_service.errors import EntryExistsError, FileError, FileLockedError, LayoutError
 from nexus_writer_service.hdf5.file import NexusFile
-from nexus_writer_service.layout.plan import ScanPlan, Trees
-from nexus_writer_service.layout.writer_note import WriterNote
 from nexus_writer_service.model.description import ScanDescription
 from nexus_writer_service.model.events import (
     Announced,
@@ -28,8 +25,9 @@ from nexus_writer_service.model.events import (
 )
 from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Outcome, Verdict, judge
-from nexus_writer_service.service.channels import Channels
-from nexus_writer_service.service.scan_file import ScanFile
+from nexus_writer_service.service.clock import until
+from nexus_writer_service.service.lockout import Lockout
+from nexus_writer_service.service.open_scan import OpenScan
 from nexus_writer_service.service.scan_report import ScanReport
 from nexus_writer_service.service.status import ScanStatus
 from nexus_writer_service.service.surroundings import Surroundings
@@ -45,6 +43,8 @@ _DISK_PERIOD = 3.0
 
 class _Stage(Enum):
     ANNOUNCED = auto()
+    LOCKED_OUT = auto()
+    """Another process has its file, which is awaited."""
     REFUSED = auto()
     """It cannot be saved: only its end is awaited."""
     WRITING = auto()
@@ -53,7 +53,7 @@ class _Stage(Enum):
     OVER = auto()
 
 
-_ENDABLE = (_Stage.ANNOUNCED, _Stage.REFUSED, _Stage.WRITING)
+_ENDABLE = (_Stage.ANNOUNCED, _Stage.LOCKED_OUT, _Stage.REFUSED, _Stage.WRITING)
 
 
 class ScanWriter:
@@ -72,16 +72,14 @@ class ScanWriter:
         self._found_over = scan.end_reason is not None
         """It ended before this writer learned of it: another program may have saved it."""
         self._stage = _Stage.ANNOUNCED
-        self._plan: ScanPlan | None = None
-        self._scan_file: ScanFile | None = None
-        self._channels: Channels | None = None
+        self._open: OpenScan | None = None
+        """Kept when its file was let go: it knows what is in there."""
+        self._lockout: Lockout | None = None
         self._troubles = Troubles(scan.name)
         self._failure: str | None = None
         self._uncommitted: str | None = None
         self._suspended: str | None = None
         self._verdict: Verdict | None = None
-        self._last_commit: int | None = None
-        """Which commit of the file has all of the scan."""
         self._deadline = 0.0
         self._disk_due = 0.0
         self._disk_full: str | None = None
@@ -101,12 +99,17 @@ class ScanWriter:
     @property
     def file(self) -> NexusFile | None:
         """The file that holds the entries, while it is being written."""
-        return self._scan_file.file if self._scan_file else None
+        return self._open.file if self._open else None
 
     # ------------------------------------------------------------------------------ events
 
     def feed(self, event: ScanEvent) -> None:
         """Take the next event of the scan."""
+        if self._lockout is not None:
+            self._lockout.keep(event)
+            if isinstance(event, Ended | Vanished):
+                self._lockout.end()
+            return
         match event:
             case Announced() | Prepared():
                 self._troubles.warn(*event.warnings)
@@ -123,17 +126,19 @@ class ScanWriter:
             case Extended():
                 self._extend(event)
             case _:
-                if self._channels is not None and self._stage is _Stage.WRITING:
-                    self._channels.take(event)
+                if self._open is not None and self._stage is _Stage.WRITING:
+                    self._open.take(event)
                     if self._fault() != self.status.fault:
                         self._report()
 
     def tick(self) -> None:
-        """Do what time brings: look for late files, look at the disk, tell how far it is."""
+        """Do what time brings: look for files, look at the disk, tell how far it is."""
         now = self._around.clock.monotonic()
-        if self._stage is _Stage.WRITING and now >= self._disk_due:
+        if self._lockout is not None:
+            self._try_again(self._lockout)
+        if self._open is not None and self._stage is _Stage.WRITING and now >= self._disk_due:
             self._disk_due = now + _DISK_PERIOD
-            self._look_at_disk()
+            self._disk_full = self._open.look_around()
         if self._stage is _Stage.AWAITING_FILES:
             self._await_files()
         if self._stage in (_Stage.WRITING, _Stage.AWAITING_FILES):
@@ -141,14 +146,8 @@ class ScanWriter:
 
     def before_commit(self) -> None:
         """Complete what the next commit is to show."""
-        if self._channels is None or self._plan is None or self._stage is not _Stage.WRITING:
-            return
-        if self._channels.plots_due:
-            self._channels.plots_due = False
-            self._merge_plots(final=False)
-        if self._channels.note_due:
-            self._channels.note_due = False
-            self._note(Verdict(Outcome.RUNNING, channels=self._channels.tallies()))
+        if self._open is not None and self._stage is _Stage.WRITING:
+            self._open.before_commit()
 
     def committed(self, error: FileError | None) -> None:
         """Learn how the newest commit of the file went."""
@@ -158,20 +157,12 @@ class ScanWriter:
         if self._stage is not _Stage.AWAITING_COMMIT:
             return
         if error is None:
-            if self._shows():
+            if self._suspended is not None or self._open is None or self._open.shows():
                 self._conclude()
         elif self._suspended is not None or self._around.clock.monotonic() >= self._deadline:
             self._give_up_commit(str(error))
         else:
             self._report(reason=f"ended; its last commit is tried again {self._until()}: {error}")
-
-    def _shows(self) -> bool:
-        """Whether readers see all of the scan, which those that stay in the file can delay."""
-        if self.file is None or self._suspended is not None:
-            return True
-        if self._last_commit is None:
-            self._last_commit = self.file.commits
-        return self.file.shown >= self._last_commit
 
     def stop(self, reason: str) -> None:
         """End the scan with what has been received; the verdict says why."""
@@ -188,12 +179,12 @@ class ScanWriter:
         """
         self._suspended = reason
         self.before_commit()
-        if self._stage in (_Stage.WRITING, _Stage.AWAITING_FILES) and self._channels is not None:
-            self._channels.catch_up()
+        if self._stage in (_Stage.WRITING, _Stage.AWAITING_FILES) and self._open is not None:
+            self._open.catch_up()
             self._verdict = self._interrupted(reason)
-            self._note(self._verdict)
+            self._open.say(self._verdict)
             self._await_commit(patience=0.0)
-        elif self._stage is _Stage.ANNOUNCED:
+        elif self._stage in (_Stage.ANNOUNCED, _Stage.LOCKED_OUT):
             self._verdict = self._interrupted(reason)
             self._conclude()
         elif self._stage is _Stage.REFUSED:
@@ -215,64 +206,74 @@ class ScanWriter:
         self.scan = scan
         if not self._wanted:
             return
-        self._around.profiler.start(scan.name)
+        if self._lockout is None:
+            self._around.profiler.start(scan.name)
         try:
-            note = self._open(scan)
+            opened = self._opened(scan)
+        except FileLockedError as error:
+            self._lock_out(str(error))
+            return
         except (FileError, LayoutError) as error:
             if self._found_over and isinstance(error, EntryExistsError):
                 self._verdict = Verdict(Outcome.INCOMPLETE, (str(error),))
                 self._conclude(said_by="not saved here: ")
                 return
-            self._failure = str(error)
-            self._stage = _Stage.REFUSED
-            _log.error("scan %s cannot be saved: %s", scan.name, error)
-            self._change(ScanState.FAULT, self._failure)
+            self._refuse(str(error))
             return
-        if note is not None and note.over:
-            self._verdict = note.verdict
+        self._open, self._lockout = opened, None
+        if opened.note is not None and opened.note.over:
+            self._verdict = opened.note.verdict
             self._conclude(said_by="saved already: ")
             return
         self._stage = _Stage.WRITING
-        again = " again: it goes on with what is in the file" if note else ""
-        if note is not None:
-            _log.info("scan %s: goes on with what is in %s", scan.name, self.status.file)
+        again = " again: it goes on with what is in the file" if opened.note else ""
+        if opened.note is not None:
+            _log.info("scan %s: goes on with what is in %s", scan.name, opened.path)
         self._change(ScanState.ON, f"accepting data{again}")
 
-    def _open(self, scan: ScanDescription) -> WriterNote | None:
-        """Open the file and write the start; returns what an earlier writer said of the scan."""
+    def _opened(self, scan: ScanDescription) -> OpenScan:
         if scan.path is None:
             raise LayoutError(
                 "it is to be saved but has no absolute file path: check SCAN_SAVING of the session"
             )
-        around = self._around
-        plan = around.layout(scan)
-        self._troubles.warn(*plan.warnings, around.disk.check(plan.file))
-        self._scan_file = ScanFile(plan, scan.key, around.files, around.clock, around.version)
-        self._plan = plan
-        note = self._scan_file.note
-        if note is not None and note.over:
-            return note
-        self._merge(plan.start(around.clock.now()))
-        self._merge(plan.links)
-        self._channels = Channels(scan, plan, self._scan_file, self._troubles)
-        if note is not None:
-            self._channels.go_on_from(note.verdict)
-        return note
+        return OpenScan(scan, self._around, self._troubles)
+
+    def _refuse(self, reason: str) -> None:
+        self._failure, self._lockout = reason, None
+        self._stage = _Stage.REFUSED
+        _log.error("scan %s cannot be saved: %s", self.scan.name, reason)
+        self._change(ScanState.FAULT, reason)
+
+    def _lock_out(self, reason: str) -> None:
+        """Keep what comes until whoever has the file lets go of it."""
+        if self._lockout is None:
+            _log.error("scan %s waits for its file: %s", self.scan.name, reason)
+            self._lockout = Lockout(reason, self._around.clock)
+        self._stage = _Stage.LOCKED_OUT
+        self._report(reason=f"waits for its file: {reason}")
+
+    def _try_again(self, lockout: Lockout) -> None:
+        if reason := lockout.hopeless:
+            self._refuse(reason)
+        elif lockout.due:
+            self._prepare(self.scan)
+        if self._lockout is None:
+            for event in lockout.events():
+                self.feed(event)
 
     def _extend(self, event: Extended) -> None:
-        """More is known of the scan: its plan is made anew, and what is in the file stays."""
         self._troubles.warn(*event.warnings)
         self._troubles.complain(list(event.problems))
-        if self._stage is _Stage.WRITING and self._channels is not None:
+        if self._stage is _Stage.WRITING and self._open is not None:
             self.scan = event.scan
-            self._plan = self._around.layout(event.scan)
-            self._merge(self._plan.start(self._around.clock.now()))
-            self._channels.extend(event.scan, self._plan)
+            self._open.extend(event.scan)
 
     # --------------------------------------------------------------------------------- end
 
     def _end_early(self, reason: str, patience: float) -> None:
         if self._stage in _ENDABLE:
+            if self._lockout is not None:
+                self._failure = self._lockout.reason
             self._troubles.problems.append(reason)
             self._end(self.scan, patience)
 
@@ -289,25 +290,22 @@ class ScanWriter:
 
     def _await_files(self) -> None:
         """Finish as soon as all detector files are there, or when patience ends."""
-        missing = self._channels is not None and self._channels.catch_up()
+        missing = self._open is not None and self._open.catch_up()
         if not missing or self._around.clock.monotonic() >= self._deadline:
             self._finish()
         else:
             self._report(reason=f"ended; files of detectors are awaited {self._until()}")
 
     def _finish(self) -> None:
-        if self._plan is not None:
-            self._merge(self._plan.finish(self.scan, self._around.clock.now()))
-            self._merge_plots(final=True)
-            if self.file is not None:
-                self._troubles.complain(self._around.finish(self.scan, self.file))
+        if self._open is not None:
+            self._open.finish(self.scan)
             self._verdict = self._judge()
-            self._note(self._verdict)
+            self._open.say(self._verdict)
         self._await_commit(COMMIT_PATIENCE)
 
     def _await_commit(self, patience: float) -> None:
-        if self._scan_file is not None:
-            self._scan_file.settle()
+        if self._open is not None:
+            self._open.settle()
         self._stage = _Stage.AWAITING_COMMIT
         self._deadline = self._around.clock.monotonic() + patience
 
@@ -319,7 +317,8 @@ class ScanWriter:
         )
         interrupted = self._interrupted(*filter(None, (self._suspended, reason)))
         # Should the disk take it in the very last moment, it does not say more than the verdict.
-        self._note(interrupted)
+        if self._open is not None:
+            self._open.say(interrupted)
         if self._suspended is None:
             self._failure = self._failure or reason
         else:
@@ -328,7 +327,7 @@ class ScanWriter:
 
     def _judge(self) -> Verdict:
         return judge(
-            self._channels.tallies() if self._channels else (),
+            self._open.tallies() if self._open else (),
             failure=self._failure,
             problems=self._troubles.problems,
             warnings=self._troubles.warnings,
@@ -336,7 +335,7 @@ class ScanWriter:
 
     def _interrupted(self, *reasons: str) -> Verdict:
         """The verdict on a scan with which a writer can go on."""
-        tallies = self._channels.tallies() if self._channels else ()
+        tallies = self._open.tallies() if self._open else ()
         return Verdict(Outcome.INTERRUPTED, reasons, tuple(self._troubles.warnings), tallies)
 
     def _conclude(self, said_by: str = "") -> None:
@@ -344,7 +343,9 @@ class ScanWriter:
         if self._verdict is None or self._failure:
             self._verdict = self._judge()
         self._stage = _Stage.OVER
-        self._let_go()
+        self._lockout = None
+        if self._open is not None:
+            self._open.close()
         self._around.profiler.stop(self.scan.name)
         if not self._wanted:
             self._change(ScanState.OFF, self.status.reason)
@@ -358,48 +359,18 @@ class ScanWriter:
         _log.log(level, "scan %s: %s (%s)", self.scan.name, summary, where)
         self._change(ScanState.OFF if good else ScanState.FAULT, summary)
 
-    def _let_go(self) -> None:
-        scan_file, self._scan_file = self._scan_file, None
-        if scan_file is None:
-            return
-        try:
-            scan_file.close()
-        except FileError as error:
-            _log.error("scan %s: closing its file failed: %s", self.scan.name, error)
-
     # ------------------------------------------------------------------------------- parts
 
-    def _merge(self, trees: Trees) -> None:
-        if self._scan_file is not None:
-            self._troubles.complain(self._scan_file.merge(trees, warn=self._troubles.warn))
-
-    def _note(self, verdict: Verdict) -> None:
-        """Say in the file how far the scan is, or what became of it."""
-        if self._plan is not None:
-            self._merge(self._plan.verdict(verdict))
-
-    def _merge_plots(self, *, final: bool) -> None:
-        if self._plan is not None and self._channels is not None:
-            self._merge(self._plan.plots(self._channels.lengths(), final=final))
-
-    def _look_at_disk(self) -> None:
-        self._disk_full = None
-        if self._plan is None:
-            return
-        try:
-            self._troubles.warn(self._around.disk.check(self._plan.file))
-        except FileError as error:
-            self._disk_full = str(error)
-            self._troubles.warn(self._disk_full)
-
     def _fault(self) -> str | None:
-        return self._troubles.fault or self._uncommitted or self._disk_full
+        return self._troubles.fault or self._halted()
+
+    def _halted(self) -> str | None:
+        locked_out = self._lockout.reason if self._lockout else None
+        return self._uncommitted or self._disk_full or locked_out
 
     def _until(self) -> str:
         """Up to when something is awaited."""
-        clock = self._around.clock
-        left = timedelta(seconds=max(0.0, self._deadline - clock.monotonic()))
-        return f"until {clock.now() + left:%H:%M:%S}"
+        return until(self._around.clock, self._deadline)
 
     def _change(self, state: ScanState, reason: str) -> None:
         self._shown.change(state, reason, **self._facts())
@@ -409,15 +380,15 @@ class ScanWriter:
         self._shown.show(**self._facts(), **more)
 
     def _facts(self) -> dict[str, object]:
-        written = self._channels.written if self._channels else []
+        channels = self._open.channels if self._open else None
         return {
-            "file": self._plan.file if self._plan else self.scan.path,
-            "entries": self._plan.entries if self._plan else (),
+            "file": self._open.path if self._open else self.scan.path,
+            "entries": self._open.entries if self._open else (),
             "fault": self._fault(),
-            "halted": self._uncommitted or self._disk_full,
-            "fewest_points": min(written, default=0),
-            "most_points": max(written, default=0),
-            "nbytes": self._channels.nbytes if self._channels else 0,
+            "halted": self._halted(),
+            "progress": channels.progress() if channels else (),
+            "nbytes": channels.nbytes if channels else 0,
+            "acquired": (self.scan.start_time, self.scan.end_time),
             "warnings": tuple(self._troubles.warnings),
             "verdict": self._verdict if self.over else None,
             "over": self.over,

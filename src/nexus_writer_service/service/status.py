@@ -28,6 +28,18 @@ class StateChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """Points of one subscan that are written."""
+
+    subscan: str
+    """Name of its top master; empty where the scan does not say."""
+    fewest: int
+    """Of the channel that has the fewest; 0 when one has none yet."""
+    most: int
+    """Of the channel that has the most."""
+
+
+@dataclass(frozen=True, slots=True)
 class ScanStatus:
     """A scan writer at one moment."""
 
@@ -46,9 +58,10 @@ class ScanStatus:
     """What is being lost while the rest goes on being written; None when all is well."""
     halted: str | None = None
     """Why nothing of the scan reaches the file at the moment; None while it does."""
-    fewest_points: int = 0
-    most_points: int = 0
-    """Points written, over the channels that have any."""
+    progress: tuple[Progress, ...] = ()
+    """Of each subscan, in their order."""
+    acquired: tuple[str | None, str | None] = (None, None)
+    """When the acquisition began and ended, as it says itself: ISO 8601."""
     nbytes: int = 0
     warnings: tuple[str, ...] = ()
     verdict: Verdict | None = None
@@ -62,6 +75,16 @@ class ScanStatus:
     def urls(self) -> tuple[str, ...]:
         """Where the entries are, ``/data/file.h5::/4.1``."""
         return tuple(f"{self.file}::/{entry}" for entry in self.entries)
+
+    @property
+    def fewest_points(self) -> int:
+        """Points written of the channel that has the fewest."""
+        return min((one.fewest for one in self.progress), default=0)
+
+    @property
+    def most_points(self) -> int:
+        """Points written of the channel that has the most."""
+        return max((one.most for one in self.progress), default=0)
 
 
 class StatusBoard:

@@ -1,6 +1,8 @@
-"""A parent that starts a writer again whenever it dies, and has its files recovered before.
+"""A parent that starts a writer again whenever it dies.
 
-It opens no data file itself, so that nothing a damaged file does can end it.
+A writer that had worked is started again at once: it recovers its files itself, and BLISS, which
+asks every 3 s, may not notice that it was away. The files of one that died early are recovered before.
+This parent opens no data file itself, so that nothing a damaged file does can end it.
 """
 
 import contextlib
@@ -19,8 +21,8 @@ _log = logging.getLogger(__name__)
 
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
-GOOD_WHILE: Final = 600.0
-"""Seconds that a writer must have run for its death to count as the first one."""
+GOOD_WHILE: Final = 5.0
+"""Seconds after which a writer has worked: it has opened the files that another one left."""
 _NOT_STARTED: Final = 127
 """As a shell has it."""
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -31,7 +33,7 @@ class Supervisor:
 
     Args:
         command: program and arguments; no shell sees them.
-        recover: called after each death, before the next start.
+        recover: called after a death before ``GOOD_WHILE``, before the next start.
         clock: seconds since some moment.
     """
 
@@ -52,6 +54,8 @@ class Supervisor:
     def run(self, pause: Callable[[float], object]) -> int:
         """Start the command, and again whenever it dies; returns its last exit status.
 
+        After a death before ``GOOD_WHILE`` files are recovered and pauses grow.
+
         Args:
             pause: waits so many seconds, less when ``stop`` is called.
         """
@@ -59,14 +63,17 @@ class Supervisor:
         while not self._stopped:
             started = self._clock()
             status = self._run_once()
-            if status:
+            worked = not self._stopped and self._clock() - started >= GOOD_WHILE
+            if status and not worked:
                 _log.warning("the writer has ended %s; recovering its files", _manner(status))
                 self._recover_safely()
             if not status or self._stopped:
                 _log.info("the writer has ended %s and is not started again", _manner(status))
                 return status if status >= 0 else 128 - status
-            if self._clock() - started >= GOOD_WHILE:
+            if worked:
+                _log.warning("the writer has ended %s; starting it again", _manner(status))
                 seconds = FIRST_PAUSE
+                continue
             _log.warning("starting it again in %g s", seconds)
             pause(seconds)
             seconds = min(2 * seconds, LONGEST_PAUSE)

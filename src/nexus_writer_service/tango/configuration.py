@@ -11,6 +11,7 @@ from tango.server import Device, device_property
 from nexus_writer_service.errors import SettingsError
 from nexus_writer_service.hdf5.options import READER_PATIENCE, FileOptions
 from nexus_writer_service.layout.esrf import EsrfOptions
+from nexus_writer_service.layout.esrf.storage import COMPRESSIONS, DEFAULT_COMPRESSION
 from nexus_writer_service.service.clock import SystemClock
 from nexus_writer_service.service.disk_space import MEGABYTE
 from nexus_writer_service.service.history_place import default_history
@@ -76,6 +77,11 @@ class ConfiguredDevice(Device):
         dtype=float, default_value=1024.0, doc="MB; below: a warning"
     )
 
+    compression = device_property(
+        dtype=str,
+        default_value=DEFAULT_COMPRESSION,
+        doc="Compression scheme of scans for which BLISS chose none: " + ", ".join(COMPRESSIONS),
+    )
     fault_policy = device_property(
         dtype=str,
         default_value=FaultPolicy.ANY_LOST_CHANNEL.value,
@@ -151,6 +157,8 @@ class ConfiguredDevice(Device):
                 external_hdf5=not self.disable_external_hdf5,
                 external_nonhdf5=self.enable_external_nonhdf5,
                 copy_non_external=self.copy_non_external,
+                stack_mcas=self.stackmca,
+                compression=_one_of("compression", self.compression, COMPRESSIONS),
             ),
             data_writers=tuple(self.data_writers),
             roots=roots,

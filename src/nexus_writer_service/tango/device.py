@@ -210,8 +210,6 @@ class NexusWriter(WatchedDevice):
         except SettingsError as error:
             self.control.fail(str(error))
             raise
-        if self.stackmca:
-            _log.warning("%s: stackmca has no effect, no XRF application yet", self.get_name())
         self.fault_policy_now = configuration.fault_policy
         disk = DiskWatch(
             configuration.required_disk_space,

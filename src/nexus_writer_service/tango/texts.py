@@ -7,6 +7,7 @@ from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.service.status import ScanStatus
 
 _UNFINISHED = "not finished"
+_UNKNOWN = "NaN"
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -44,8 +45,11 @@ def durations(scans: Sequence[ScanStatus], now: datetime) -> list[str]:
 
 
 def progress(scans: Sequence[ScanStatus]) -> list[str]:
-    """``name: 6pts-7pts``: the channels with the fewest and with the most points."""
-    return columns([(f"{scan.name}:", _points(scan)) for scan in scans])
+    """``name: 6pts-7pts``: the channels with the fewest and with the most points.
+
+    Of a scan with several subscans one line for each: ``name:subscan: 6pts-7pts``.
+    """
+    return columns([line for scan in scans for line in _progress(scan)])
 
 
 def states(scans: Sequence[ScanStatus], shown: Sequence[tuple[ScanState, str]]) -> list[str]:
@@ -61,7 +65,12 @@ def states(scans: Sequence[ScanStatus], shown: Sequence[tuple[ScanState, str]]) 
 def summaries(
     scans: Sequence[ScanStatus], shown: Sequence[tuple[ScanState, str]], now: datetime
 ) -> list[str]:
-    """State, progress, bytes, duration, start and end of each scan in a line."""
+    """State, progress, bytes, duration, start and end of each scan in a line.
+
+    Behind the start how late the writer was, in two parts: from the start of the scan until it was
+    announced here, and from there until it was accepting data (or known not to be saved). Behind
+    the end: from the end of the scan until all was saved.
+    """
     return columns(
         [
             (
@@ -70,8 +79,8 @@ def summaries(
                 _points(scan),
                 size(scan.nbytes),
                 f"duration: {_duration(scan, now)}",
-                f"start: {_time(scan.started)}",
-                f"end: {_time(scan.ended)}",
+                f"start: {_time(scan.started)} ({_start_delay(scan)})",
+                f"end: {_time(scan.ended)} ({_end_delay(scan)})",
             )
             for scan, (state, _) in zip(scans, shown, strict=True)
         ]
@@ -88,8 +97,43 @@ def size(nbytes: int) -> str:
     return f"{amount:.1f}TB"
 
 
+def _progress(scan: ScanStatus) -> list[tuple[str, str]]:
+    if len(scan.progress) < 2:
+        return [(f"{scan.name}:", _points(scan))]
+    return [
+        (f"{scan.name}:{one.subscan}:", f"{one.fewest}pts-{one.most}pts") for one in scan.progress
+    ]
+
+
 def _points(scan: ScanStatus) -> str:
     return f"{scan.fewest_points}pts-{scan.most_points}pts"
+
+
+def _start_delay(scan: ScanStatus) -> str:
+    ready = next((one.time for one in scan.states if one.state is not ScanState.INIT), None)
+    announced = _between(_moment(scan.acquired[0]), scan.started)
+    return f"delay: {announced} + {_between(scan.started, ready)}"
+
+
+def _end_delay(scan: ScanStatus) -> str:
+    return f"delay: {_between(_moment(scan.acquired[1]), scan.ended)}"
+
+
+def _between(earlier: datetime | None, later: datetime | None) -> str:
+    if earlier is None or later is None:
+        return _UNKNOWN
+    span = later - earlier
+    # The clocks of two machines may differ by more than the delay.
+    return f"-{-span}" if span < timedelta(0) else str(span)
+
+
+def _moment(text: str | None) -> datetime | None:
+    """A time as the acquisition gives it; None when it gives none that can be understood."""
+    try:
+        time = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return time.astimezone() if time.tzinfo is None else time
 
 
 def _time(time: datetime | None) -> str:

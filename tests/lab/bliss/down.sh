@@ -11,5 +11,5 @@ done
 [ "${1:-}" = writer ] && exit $STATUS
 stop beacon || true
 [ -f "$LAB_DIR/run/sockets" ] && rm -rf "$(cat "$LAB_DIR/run/sockets")"
-rm -rf "$LAB_DIR/config" "$LAB_DIR/run/sockets" "$LAB_DIR/run/port"
+rm -rf "$LAB_DIR/config" "$LAB_DIR/run/state" "$LAB_DIR/run/sockets" "$LAB_DIR/run/port"
 exit $STATUS

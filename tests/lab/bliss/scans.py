@@ -4,6 +4,7 @@
 
 One HDF5 file per kind: OUT/test_session/KIND/KIND.h5 (by the writer), and beside the files OUT/dump/KIND.json (verdicts,
 streams) and OUT/dump/KIND.npz (all points of all streams), as Redis holds them. In dumps the output folder reads <out>.
+OUT/questions/KIND.json: what BLISS asked the writer device.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from session import Lab  # first: it imports bliss before everything else
 
 from kinds import KINDS
 from record import record
+from supervision import Questions
 
 
 def arguments():
@@ -57,10 +59,14 @@ def main():
     out = os.path.abspath(options.out)
     lab = Lab("test_session", options.writer)
     lab.saving.base_path = out
+    questions = Questions()
+    questions.install()
     for name, function in chosen.items():
         lab.home()
         lab.save_to(name, name)
         run_kind(lab, function, out)
+        if options.writer == "nexus":
+            questions.save(out, name)
 
 
 if __name__ == "__main__":

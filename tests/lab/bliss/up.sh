@@ -3,10 +3,12 @@
 #                       log server) and the writer.
 #
 #   LAB_DIR, LAB_PORT   see env.sh
+#   OUT           folder of esrf_session's data is OUT/esrf_policy (default: DIR/out)
 #   SESSION       BLISS sessions that get a writer (default: test_session; there is also esrf_session)
 #   WRITER_KIND   tango (default): a Tango server nexuswriter/nexuswriters | process: one plain process per session
 #   WRITER_CMD    the writer to start in place of the reference, in the caller's own PATH and PYTHONPATH.
 #                 tango: it must serve nexuswriter/nexuswriters, class NexusWriter; process: {session} is replaced.
+#   REGISTER_CMD  what registers the device of {session}, as the caller; the names must be those below
 set -u
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh" || exit 1
 . "$LAB_HERE/pids.sh"
@@ -21,7 +23,8 @@ start() { # NAME COMMAND...: in a session of its own, log and pid by name
   remember "$name" $!
 }
 IN_LAB=(env -C "$LAB_DIR")
-AS_CALLER=(env -u CONDA_PREFIX -u PYTHONDONTWRITEBYTECODE "PATH=$LAB_CALLER_PATH" "PYTHONPATH=$LAB_CALLER_PYTHONPATH")
+AS_CALLER=(env -u CONDA_PREFIX -u PYTHONDONTWRITEBYTECODE "PATH=$LAB_CALLER_PATH" "PYTHONPATH=$LAB_CALLER_PYTHONPATH"
+  "XDG_STATE_HOME=$LAB_DIR/run/state")
 until_true() { # SECONDS NAME COMMAND...: repeat the command until it succeeds or the process NAME has ended
   local end=$((SECONDS + $1)) name=$2; shift 2
   while [ $SECONDS -lt $end ]; do
@@ -71,7 +74,7 @@ else
   # beacon writes into its configuration, so it gets a copy; sockets have short names because of their length limit
   rm -rf "$LAB_DIR/config"
   cp -r "$LAB_HERE/config" "$LAB_DIR/config"
-  sed -i "s#@DATA@#$LAB_DIR/out/esrf_policy#" "$LAB_DIR/config/sessions/esrf_session.yml"
+  sed -i "s#@DATA@#${OUT:-$LAB_DIR/out}/esrf_policy#" "$LAB_DIR/config/sessions/esrf_session.yml"
   mkdir -p "$LAB_DIR/log/logserver" "$LAB_DIR/out"
   SOCKETS=$(mktemp -d)
   echo "$SOCKETS" > "$LAB_DIR/run/sockets"
@@ -105,7 +108,13 @@ if [ "$WRITER_KIND" = process ]; then
 fi
 alive writer && { echo "writer: was running"; exit 0; }
 for session in $SESSION; do
-  RegisterNexusWriter "$session" --domain id00 --instance nexuswriters > "$LAB_DIR/log/register.log" 2>&1 \
+  if [ -n "${REGISTER_CMD:-}" ]; then
+    # shellcheck disable=SC2206
+    register=("${AS_CALLER[@]}" ${REGISTER_CMD//\{session\}/$session})
+  else
+    register=(RegisterNexusWriter "$session" --domain id00 --instance nexuswriters)
+  fi
+  "${register[@]}" > "$LAB_DIR/log/register.log" 2>&1 \
     || { tail_of "$LAB_DIR/log/register.log"; die "the registration of $session failed"; }
 done
 if [ -n "${WRITER_CMD:-}" ]; then

@@ -1,5 +1,6 @@
 """Which file holds a scan, and which other files link to it."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from tests.support_description import line_scan
 from nexus_writer_service.layout.esrf import EsrfOptions, plan
 from nexus_writer_service.model.description import ChannelName, ScanKey
 from nexus_writer_service.model.events import ScanReference
-from nexus_writer_service.model.tree import ExternalLink, Group, Node
+from nexus_writer_service.model.tree import ExternalLink, Node
 
 RAW = "/visitor/blc00001/id00/20261101/RAW_DATA"
 DATASET = f"{RAW}/sampleA/sampleA_first/sampleA_first.h5"
@@ -18,28 +19,34 @@ MASTERS = {
 }
 IMAGES = f"{RAW}/sampleA/sampleA_first/scan0007/{{img_acq_device}}_"
 CHANNEL = ChannelName("SUBSCANS")
+NOW = datetime(2026, 11, 20, 19, tzinfo=UTC)
 
 
 def links(**scan: Any) -> dict[str, dict[str, Node]]:
     configurable = scan.pop("configurable", True)
     made = plan(line_scan(**scan), EsrfOptions(configurable=configurable))
-    return {file: dict(tree.children) for file, tree in made.links.items()}
+    return {file: dict(tree.children) for file, tree in made.links(NOW).items()}
+
+
+def to(file: str, target: str) -> ExternalLink:
+    """A link that takes nobody's place."""
+    return ExternalLink(file, target, makes_way=True)
 
 
 def test_master_files_link_to_the_dataset_s_entries_by_relative_paths() -> None:
     assert links(path=DATASET, master_files=MASTERS) == {
         f"{RAW}/sampleA/blc00001_sampleA.h5": {
-            "sampleA_first_7.1": ExternalLink("sampleA_first/sampleA_first.h5", "/7.1")
+            "sampleA_first_7.1": to("sampleA_first/sampleA_first.h5", "/7.1")
         },
         f"{RAW}/blc00001_id00.h5": {
-            "sampleA_first_7.1": ExternalLink("sampleA/sampleA_first/sampleA_first.h5", "/7.1")
+            "sampleA_first_7.1": to("sampleA/sampleA_first/sampleA_first.h5", "/7.1")
         },
     }
 
 
 def test_a_scan_with_a_file_of_its_own_is_linked_from_the_dataset_s_file() -> None:
     found = links(path=DATASET, images_path=IMAGES, separate_files=True)
-    assert found == {DATASET: {"7.1": ExternalLink("scan0007/bliss_master.h5", "/7.1")}}
+    assert found == {DATASET: {"7.1": to("scan0007/bliss_master.h5", "/7.1")}}
 
 
 def test_scans_with_files_of_their_own_keep_different_names_in_master_files() -> None:
@@ -48,7 +55,7 @@ def test_scans_with_files_of_their_own_keep_different_names_in_master_files() ->
     assert set(found) == {DATASET, *MASTERS.values()}
     assert set(found[DATASET]) == {"7.1"}
     assert found[MASTERS["proposal"]] == {
-        "sampleA_first_7.1": ExternalLink("sampleA/sampleA_first/scan0007/bliss_master.h5", "/7.1")
+        "sampleA_first_7.1": to("sampleA/sampleA_first/scan0007/bliss_master.h5", "/7.1")
     }
 
 
@@ -62,6 +69,12 @@ def test_without_configuration_only_the_dataset_s_file_links() -> None:
         configurable=False,
     )
     assert set(found) == {DATASET}
+
+
+def test_a_file_with_links_tells_when_it_was_changed() -> None:
+    made = plan(line_scan(path=DATASET, master_files=MASTERS), EsrfOptions())
+    changed = {"file_update_time": "2026-11-20T19:00:00.000000+00:00"}
+    assert [tree.attributes for tree in made.links(NOW).values()] == [changed, changed]
 
 
 def test_a_file_never_links_to_itself() -> None:
@@ -101,16 +114,13 @@ def test_scans_of_a_sequence_in_other_files_are_linked_from_the_root() -> None:
         reference(10, None),
         reference(11, "/data/more/x.h5"),
     )
-    assert found.references(CHANNEL, scans) == {
-        "/data/sample/sample_1.h5": Group(
-            {
-                "other_8.1": ExternalLink("./other.h5", "/8.1"),
-                "other_8.2": ExternalLink("./other.h5", "/8.2"),
-                "x_11.1": ExternalLink("../more/x.h5", "/11.1"),
-            }
-        )
+    (tree,) = found.references(CHANNEL, scans).values()
+    assert {name: node for name, node in tree.children.items() if name != "7.1"} == {
+        "other_8.1": to("./other.h5", "/8.1"),
+        "other_8.2": to("./other.h5", "/8.2"),
+        "x_11.1": to("../more/x.h5", "/11.1"),
     }
-    assert found.references(CHANNEL, scans[1:3]) == {}
+    assert found.references(CHANNEL, scans[2:3]) == {}
 
 
 def test_scans_of_one_number_in_different_files_keep_their_links() -> None:
@@ -123,4 +133,4 @@ def test_scans_of_one_number_in_different_files_keep_their_links() -> None:
         ("/data/sample/a.h5", "8.1", "a_8.1"),
     ):
         (tree,) = found.references(CHANNEL, (reference(8, path, entry),)).values()
-        assert set(tree.children) == {name}
+        assert set(tree.children) == {name, "7.1"}

@@ -270,7 +270,7 @@ def test_top_masters_have_entries_by_name() -> None:
         "card:diode": "7.2",
     }
     assert found.warnings == ()
-    assert finished(scan).attributes == {"default": "7.2"}
+    assert finished(scan).attributes["default"] == "7.2"
 
 
 def test_without_acquisition_chain_there_is_one_entry_with_everything() -> None:
@@ -446,6 +446,11 @@ def test_the_root_names_the_file_and_its_makers() -> None:
     }
     assert found.root(NOW, {}, "/data/master.h5")["file_name"] == "/data/master.h5"
     assert not {"publisher", "create_version"} & made(line_scan()).root(NOW, {}).keys()
+
+
+def test_the_file_tells_when_a_scan_began_or_ended_in_it() -> None:
+    for tree in (started(line_scan()), finished(line_scan())):
+        assert tree.attributes["file_update_time"] == "2026-11-20T19:00:00.000005+00:00"
 
 
 def test_an_unknown_compression_is_told_and_replaced() -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.support_description import at, channel, images, line_scan, mesh
 
 from nexus_writer_service.layout.esrf import EsrfOptions, plan
-from nexus_writer_service.layout.esrf.plots import matches
+from nexus_writer_service.layout.esrf.names import matches
 from nexus_writer_service.model.description import (
     Channel,
     ChannelName,
@@ -246,8 +246,18 @@ def test_an_exact_name_means_only_that_channel() -> None:
 FULL = {DIODE: 6, OTHER: 6, SPECTRUM: 6, "axis:robx": 6, "axis:roby": 6}
 
 
-def test_a_grid_is_shown_at_the_end_only() -> None:
-    assert tree(grid(channel(DIODE)), FULL, final=False) is None
+def test_a_grid_is_a_scatter_while_it_is_scanned() -> None:
+    found = data(grid(channel(DIODE)), {**FULL, DIODE: 2}, final=False)
+    assert found.attributes["axes"] == ["robx", "roby"]
+    assert found.children["diode"] == diode("diode")
+    # The image at the end takes the place of each of its fields.
+    assert found.children.keys() == data(grid(channel(DIODE)), FULL).children.keys()
+
+
+@pytest.mark.parametrize(("shape", "kept"), [((8,), False), ((), True)])
+def test_what_cannot_be_a_scatter_is_shown_at_the_end_only(shape: Any, kept: bool) -> None:
+    scan = grid(channel(SPECTRUM, shape=shape))
+    assert tree(scan, FULL, final=False, keepshape=kept) is None
 
 
 def test_a_complete_grid_is_an_image_over_the_positions_of_its_motors() -> None:

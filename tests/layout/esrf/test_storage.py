@@ -57,6 +57,11 @@ def test_chunks_and_compression_have_limits_of_their_own() -> None:
         ("gzip-byteshuffle", USUAL),
         ("bitshuffle", Filters(bitshuffle=True)),
         ("lz4-bitshuffle", Filters(bitshuffle=True, bitshuffle_lz4=True)),
+        ("zstd-bitshuffle", Filters(bitshuffle=True, bitshuffle_zstd=3)),
+        ("zstd", Filters(zstd=3)),
+        ("zstd-byteshuffle", Filters(shuffle=True, zstd=3)),
+        ("blosc2-lz4", Filters(blosc2="lz4")),
+        ("blosc2-zstd", Filters(blosc2="zstd")),
         ("of the future", USUAL),
     ],
 )

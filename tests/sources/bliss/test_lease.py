@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +20,7 @@ from nexus_writer_service.errors import (
     SourceError,
     SourceUnavailableError,
 )
+from nexus_writer_service.sources.bliss import lease as lease_module
 from nexus_writer_service.sources.bliss.holder import Holder, ProcessIdentity, owner_text
 from nexus_writer_service.sources.bliss.lease import SessionLease, lease_key
 from nexus_writer_service.testing.redis_server import URL_VARIABLE, RedisServer, initialise, reset
@@ -57,6 +59,12 @@ def holder_process(url: str, owner: str, life: float = LIFE) -> Iterator[subproc
             yield process
         finally:
             process.kill()
+
+
+def asleep(monkeypatch, seconds: float) -> None:
+    """Let time pass in which no thread of this process gets to anything."""
+    passed = lease_module._now() + seconds - time.monotonic()
+    monkeypatch.setattr(lease_module, "_now", lambda: time.monotonic() + passed)
 
 
 @pytest.fixture
@@ -251,6 +259,42 @@ def test_a_stall_after_which_the_session_is_still_free_loses_nothing(redis_url, 
         wait_for(lambda: client.exists(lease_key(SESSION)), what="taken anew")
         assert one.held
         assert not lost
+
+
+def test_a_lease_that_was_not_renewed_in_time_is_not_held_until_it_is_asked_for(
+    redis_url, client, monkeypatch
+):
+    with lease(redis_url, "one", life=60) as (one, lost):
+        one.acquire()
+        assert one.held
+        asleep(monkeypatch, 61)
+        assert not one.held
+        one.acquire()
+        assert one.held
+        assert owner(client) == "one"
+        assert not lost
+
+
+def test_a_lease_that_somebody_else_took_meanwhile_is_not_taken_back(
+    redis_url, client, monkeypatch
+):
+    with lease(redis_url, "one", life=60) as (one, _):
+        one.acquire()
+        asleep(monkeypatch, 61)
+        client.set(lease_key(SESSION), Holder.this_process("two").encoded())
+        with pytest.raises(SessionTakenError, match="two"):
+            one.acquire()
+        assert not one.held
+        one.release()
+        assert owner(client) == "two"
+
+
+def test_an_interrupt_before_the_waiting_counts(redis_url):
+    with lease(redis_url, "one", life=60) as (one, _), lease(redis_url, "two", life=60) as (two, _):
+        one.acquire()
+        two.interrupt()
+        with pytest.raises(SourceUnavailableError, match="not waited for any more"):
+            two.acquire()
 
 
 def test_a_lost_lease_is_told_once_and_not_given_back(redis_url, client):

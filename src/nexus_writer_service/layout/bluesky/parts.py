@@ -183,7 +183,7 @@ def source(view: View) -> Group:
     found: dict[str, Node] = {
         "name": Dataset("Advanced Photon Source", {"short_name": "APS"}),
         **common,
-        "energy": Dataset(6, {"units": "GeV"}),
+        "energy": Dataset(6 if view.options.as_apstools else 6.0, {"units": "GeV"}),
         "current": SoftLink(current),
         "fill_number": SoftLink(fill),
     }

@@ -61,8 +61,7 @@ class BlueskyPlan:
         """Always ``entry``: a run has a file of its own."""
         return (ENTRY[1:],)
 
-    @property
-    def links(self) -> Trees:
+    def links(self, now: datetime) -> Trees:
         """None."""
         return {}
 

@@ -1,7 +1,7 @@
 """The node that holds the points of a channel."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nexus_writer_service.layout.esrf import storage
 from nexus_writer_service.layout.esrf.slots import Slot
@@ -25,6 +25,10 @@ class EsrfOptions:
     """Uncompressed EDF files are mapped as HDF5 external storage."""
     copy_non_external: bool = False
     """Images that are not mapped are copied; otherwise the texts ``path::index`` are saved."""
+    stack_mcas: bool = False
+    """The application APPxrf stacks MCAs in one dataset instead of one link each."""
+    compression: str = storage.DEFAULT_COMPRESSION
+    """Name of the compression scheme of scans for which BLISS chose none."""
 
 
 def saved_shape(shape: Shape, options: EsrfOptions) -> Shape:
@@ -44,7 +48,8 @@ def dataset(slot: Slot, scan: ScanDescription, options: EsrfOptions) -> StreamDa
     if meaning := storage.interpretation(shape, channel.shape):
         attributes["interpretation"] = meaning
     grid = shape if len(shape) > 1 else (0,)
-    layout = storage.layout(shape, channel.shape, channel.dtype, scan.storage)
+    chosen = replace(scan.storage, compression=scan.storage.compression or options.compression)
+    layout = storage.layout(shape, channel.shape, channel.dtype, chosen)
     if channel.images is None:
         return StreamDataset(
             channel=channel.name,

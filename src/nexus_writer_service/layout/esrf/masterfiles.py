@@ -62,7 +62,8 @@ def master_links(
     """Links to the entries, by absolute path of the file that holds them.
 
     In the dataset's file they are named like the entry, in the files of collection and proposal
-    ``<dataset>_<entry>``, also for scans in files of their own, which all have the same name.
+    ``<dataset>_<entry>``, also for scans in files of their own, which all have the same name. Where
+    another dataset of that name came first, the link gets a number: none takes another's place.
 
     Args:
         scan: the scan.
@@ -86,7 +87,8 @@ def master_links(
 
 
 def _link(master: str, file: str, entry: str) -> ExternalLink:
-    return ExternalLink(posixpath.relpath(file, posixpath.dirname(master)), f"/{entry}")
+    path = posixpath.relpath(file, posixpath.dirname(master))
+    return ExternalLink(path, f"/{entry}", makes_way=True)
 
 
 class ReferenceLinks:
@@ -123,4 +125,5 @@ class ReferenceLinks:
 
     def _relative(self, target: str, entry: str) -> ExternalLink:
         path = posixpath.relpath(target, posixpath.dirname(self._file))
-        return ExternalLink(path if path.startswith(("./", "../")) else f"./{path}", f"/{entry}")
+        path = path if path.startswith(("./", "../")) else f"./{path}"
+        return ExternalLink(path, f"/{entry}", makes_way=True)

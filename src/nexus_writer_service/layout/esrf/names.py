@@ -31,6 +31,19 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
     return {name: found.get(name, name) for name in parts}
 
 
+def matches(channel: str, wanted: str) -> bool:
+    """Whether a name that may lack its beginning means a channel, part by part from the end.
+
+    ``diode1`` and ``controller:diode1`` mean ``simulation_controller:diode1``, ``xmap:det0`` means
+    ``xmap:spectrum_det0``.
+    """
+    parts = channel.replace(".", ":").split(":")
+    ends = wanted.replace(".", ":").split(":")
+    return 0 < len(ends) <= len(parts) and all(
+        part.endswith(end) for part, end in zip(reversed(parts), reversed(ends), strict=False)
+    )
+
+
 def unique_name(name: str, taken: Container[str]) -> str:
     """The name itself, or with the first number from 2 on that makes it new."""
     number = 2

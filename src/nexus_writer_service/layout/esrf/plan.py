@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from nexus_writer_service.layout.esrf import plots
+from nexus_writer_service.layout.esrf.applications import Applications
 from nexus_writer_service.layout.esrf.datasets import EsrfOptions, image_storage
 from nexus_writer_service.layout.esrf.entry import Entry, iso
 from nexus_writer_service.layout.esrf.masterfiles import ReferenceLinks, master_links, scan_file
+from nexus_writer_service.layout.esrf.plots import plots
+from nexus_writer_service.layout.esrf.sequences import SequenceRecord
 from nexus_writer_service.layout.esrf.slots import slots_of
 from nexus_writer_service.layout.esrf.storage import COMPRESSIONS, DEFAULT_COMPRESSION
 from nexus_writer_service.layout.esrf.structure import Structure
@@ -44,8 +46,12 @@ class EsrfPlan:
         self._by_channel = {name: entry for entry in self._entries for name in entry.by_channel}
         self._links = master_links(scan, self.entries, configurable=options.configurable)
         self._references = ReferenceLinks(self._file, self.entries)
-        for entry in self._entries:
+        self._applications = [Applications(entry, options.stack_mcas) for entry in self._entries]
+        taken = self._applications[0].names
+        self._record = SequenceRecord(self._entries[0], self._file, taken)
+        for entry, applications in zip(self._entries, self._applications, strict=True):
             warnings += entry.warnings
+            warnings += applications.warnings
         if scan.storage.compression not in ("", *COMPRESSIONS):
             warnings.append(
                 f"scan {scan.name}: compression {scan.storage.compression!r} is not known, "
@@ -68,10 +74,10 @@ class EsrfPlan:
         """Names of the entries: ``<scan number>.<n>``, n = 1.. over the top masters by name."""
         return tuple(entry.name for entry in self._entries)
 
-    @property
-    def links(self) -> Trees:
+    def links(self, now: datetime) -> Trees:
         """Links to the entries in the files of dataset, collection and proposal."""
-        return self._links
+        updated = _updated(now)
+        return {path: merged(links, updated) for path, links in self._links.items()}
 
     @property
     def places(self) -> Mapping[ChannelName, Place]:
@@ -116,7 +122,9 @@ class EsrfPlan:
 
     def start(self, now: datetime) -> Trees:
         """The entries with title, start, instrument, positions and the user's metadata."""
-        return {self._file: merged(*(entry.start(now) for entry in self._entries))}
+        trees = [entry.start(now) for entry in self._entries]
+        trees += [one.start(self._scan.start_time) for one in self._applications]
+        return {self._file: merged(*trees, _updated(now))}
 
     def first_point(self, channel: ChannelName) -> Trees:
         """A channel's dataset, its device, its links; nothing for one without a place."""
@@ -124,26 +132,40 @@ class EsrfPlan:
         return {self._file: entry.first_point(channel)} if entry else {}
 
     def plots(self, lengths: Mapping[ChannelName, int], *, final: bool) -> Trees:
-        """The default plot of each entry that can be shown."""
-        found = [
-            tree for entry in self._entries if (tree := plots.plot(entry, lengths, final=final))
-        ]
-        return {self._file: merged(*found)} if found else {}
+        """The plots of each entry that can be shown, and what applications have of the data."""
+        found = []
+        for entry, applications in zip(self._entries, self._applications, strict=True):
+            taken = applications.names | {self._record.name}
+            found.append(plots(entry, lengths, final=final, taken=taken))
+            found.append(applications.data(lengths, final=final))
+        tree = merged(*found)
+        return {self._file: tree} if tree.children else {}
 
     def references(self, channel: ChannelName, scans: tuple[ScanReference, ...]) -> Trees:
-        """External links to the entries of a sequence's scans that live in other files."""
+        """Links to the scans of a sequence: in its own entry, to other files also in the root."""
         found = self._references.links(scans)
-        return {self._file: Group(found)} if found else {}
+        tree = merged(Group(found), self._record.add(scans, found))
+        return {self._file: tree} if tree.children else {}
 
     def finish(self, scan: ScanDescription, now: datetime) -> Trees:
-        """End time and reason, last positions, all metadata again; the last entry as default."""
+        """End time and reason, last positions, all metadata again; the last entry as default.
+
+        Merging keeps the default of a file that leads to a plot, unless the new one has a plot too.
+        """
         trees = [entry.finish(scan, now) for entry in self._entries]
-        default = {"default": self._entries[-1].name}
-        return {self._file: merged(*trees, Group(attributes=default))}
+        trees += [one.finish(iso(now)) for one in self._applications]
+        trees.append(self._record.finish())
+        default = Group(attributes={"default": self._entries[-1].name})
+        return {self._file: merged(*trees, default, _updated(now))}
 
     def verdict(self, verdict: Verdict) -> Trees:
         """The verdict in the writer's note of every entry."""
         return {self._file: merged(*(entry.verdict(verdict) for entry in self._entries))}
+
+
+def _updated(now: datetime) -> Group:
+    """What every change of a file says of itself [NXroot]."""
+    return Group(attributes={"file_update_time": iso(now)})
 
 
 def _entries(scan: ScanDescription, options: EsrfOptions, warnings: list[str]) -> tuple[Entry, ...]:

@@ -1,94 +1,150 @@
-"""The default plot of an entry: an NXdata of the channels that the user selected.
+"""The plots of an entry: what was asked for, under which names, and which is shown first.
 
-A line scan is a curve over its first positioner. A grid scan that visited its points row by row is
-an image, made of the flat data by virtual datasets in the same file; a grid that is not complete,
-or was visited back and forth, is a scatter of its points, as an image of it would lie.
+The user's selection comes first, then the plots of the technique (BLISS 1), then those that the
+scan itself describes. The default is the first of them that can be shown.
 """
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
-import numpy as np
-
-from nexus_writer_service.layout.esrf import storage
-from nexus_writer_service.layout.esrf.datasets import is_text
+from nexus_writer_service.layout.esrf.datasets import EsrfOptions, is_text
+from nexus_writer_service.layout.esrf.drawing import Drawing
 from nexus_writer_service.layout.esrf.entry import Entry
-from nexus_writer_service.layout.esrf.names import unique_name
+from nexus_writer_service.layout.esrf.names import matches, normalized, unique_name
 from nexus_writer_service.layout.esrf.slots import Slot
 from nexus_writer_service.layout.esrf.structure import entry as nxentry
-from nexus_writer_service.model.description import ChannelName, Shape
-from nexus_writer_service.model.tree import (
-    Dataset,
-    Group,
-    Node,
-    SoftLink,
-    Value,
-    VirtualDataset,
-    VirtualSource,
-)
+from nexus_writer_service.model.description import ChannelName, PlotRequest, Shape
+from nexus_writer_service.model.tree import Group, Node, SoftLink
 
 PLOT = "plotselect"
 """Name of the default plot."""
 
-_SLOW_KINDS = ("forth", "step")
-"""How an axis may move for its positions to be the same in each row; the fast one only forth."""
 
+def plots(
+    entry: Entry,
+    lengths: Mapping[ChannelName, int],
+    *,
+    final: bool,
+    taken: frozenset[str] = frozenset(),
+) -> Group:
+    """The plots of an entry, as a tree of the file; an empty one when there is none (yet).
 
-def plot(entry: Entry, lengths: Mapping[ChannelName, int], *, final: bool) -> Group | None:
-    """The plots of an entry, as a tree of the file; None when there is none (yet).
-
-    While the scan runs there is one as soon as all that it shows has a dataset; a grid comes at the
-    end.
+    While the scan runs there is one as soon as all that it shows has a dataset.
 
     Args:
         entry: the entry.
         lengths: points written of each channel that has a dataset.
         final: no more points will come.
+        taken: further names in the entry that a plot cannot have.
     """
-    structure = entry.structure
-    if not structure.scan.plotted:
-        return None
-    signals = _signals(structure.slots, structure.scan.plotted, entry)
-    axes = [slot for slot in structure.slots if slot.is_positioner]
-    complete = all(slot.channel.name in lengths for slot in (*signals, *axes))
-    is_grid = len(structure.scan.shape) > 1
-    if not final and (is_grid or not complete):
-        return None
+    used = {*entry.taken, *taken}
+    default = unique_name(PLOT, used)
+    given = _names(_requests(entry), default, used)
+    children: dict[str, Node] = {}
+    parted = False
+    for name, request in given.items():
+        drawn = list(_drawn(entry, request, lengths, final=final)) if request else []
+        if len(drawn) == 1:
+            children[name] = drawn[0][1]
+            continue
+        parted = parted or (name == default and bool(drawn))
+        for first, data in drawn:
+            kind = first.kind or f"unknown{len(first.channel.shape)}D"
+            children[unique_name(f"{name}_{kind}", {*used, *given, *children})] = data
+    if not children:
+        return Group()
+    shown = next(iter(children))
+    # A link now would stand in the way of the group that may come later.
+    if given[default] is None or parted:
+        children[default] = SoftLink(f"/{entry.name}/{shown}")
+        shown = default
+    tree = nxentry(children)
+    attributes = {**tree.attributes, "default": shown}
+    return Group({entry.name: Group(children, attributes)}, {"default": entry.name})
+
+
+def _requests(entry: Entry) -> Iterator[PlotRequest]:
+    """All plots that are asked for."""
+    scan = entry.structure.scan
+    if scan.plotted:
+        yield PlotRequest(PLOT, scan.plotted)
+    if entry.structure.options.configurable:
+        yield from scan.technique.plots
+    yield from scan.plots
+
+
+def _names(
+    requests: Iterable[PlotRequest], default: str, used: Container[str]
+) -> dict[str, PlotRequest | None]:
+    """The requests by name; the first is that of the default plot, if one asks for it.
+
+    All get their names at once, so that a plot that can be shown later moves no other.
+    """
+    given: dict[str, PlotRequest | None] = {default: None}
+    for request in requests:
+        if request.name == PLOT and given[default] is None:
+            given[default] = request
+            continue
+        wanted = normalized(request.name) or "plot"
+        name = wanted
+        number = 2
+        while name in used or name in given:
+            name = f"{wanted}_{number}"
+            number += 1
+        given[name] = request
+    return given
+
+
+def _drawn(
+    entry: Entry, request: PlotRequest, lengths: Mapping[ChannelName, int], *, final: bool
+) -> Iterator[tuple[Slot, Group]]:
+    """The NXdata of one request, with the first signal of each."""
+    slots = [slot for slot in entry.structure.slots if not is_text(slot.channel, _options(entry))]
+    scanned = [slot for slot in slots if slot.is_positioner]
+    axes = [one for name in request.axes for one in _named(slots, (name,))[:1]]
+    is_scan = all(slot.is_positioner for slot in axes)
+    if is_scan:  # those that are asked for come first
+        axes += [slot for slot in scanned if slot not in axes]
+    signals = _signals(slots, request, axes)
+    if not final and not all(slot.channel.name in lengths for slot in (*signals, *axes)):
+        return
     if final:
         signals = [slot for slot in signals if lengths.get(slot.channel.name)]
         axes = [slot for slot in axes if lengths.get(slot.channel.name)]
-    drawing = _Drawing(entry, axes, lengths, final=final)
-    found = [drawn for alike in _alike(signals) if (drawn := drawing.data(alike))]
-    return _named(entry, found) if found else None
+    as_scanned = is_scan and (request.grid or len(entry.structure.scan.shape) <= 1)
+    drawing = Drawing(entry, axes, lengths, scanned=as_scanned, final=final)
+    for alike in _alike(signals):
+        if drawn := drawing.data(alike):
+            yield drawn
 
 
-def matches(channel: str, wanted: str) -> bool:
-    """Whether a selected name means a channel: part by part from the end, by the end of each part.
+def _options(entry: Entry) -> EsrfOptions:
+    return entry.structure.options
 
-    ``diode1`` and ``controller:diode1`` mean ``simulation_controller:diode1``.
-    """
-    parts = channel.replace(".", ":").split(":")
-    ends = wanted.replace(".", ":").split(":")
-    return 0 < len(ends) <= len(parts) and all(
-        part.endswith(end) for part, end in zip(reversed(parts), reversed(ends), strict=False)
+
+def _signals(slots: Sequence[Slot], request: PlotRequest, axes: Sequence[Slot]) -> list[Slot]:
+    """What a request shows: no positioners, and nothing that is an axis of it."""
+    found = _named(slots, request.signals) if request.signals else slots
+    return sorted(
+        (
+            slot
+            for slot in found
+            if not slot.is_positioner
+            and slot not in axes
+            and request.ndim in (None, len(slot.channel.shape))
+        ),
+        key=lambda slot: slot.name,
     )
 
 
-def _signals(slots: Sequence[Slot], plotted: Sequence[str], entry: Entry) -> list[Slot]:
-    options = entry.structure.options
-    exact = {slot.channel.name for slot in slots}.intersection(plotted)
-    found = [
+def _named(slots: Sequence[Slot], names: Sequence[str]) -> list[Slot]:
+    """The slots that names mean; a name that is the full one of a channel means only that."""
+    exact = {slot.channel.name for slot in slots}.intersection(names)
+    parts = [name for name in names if name not in exact]
+    return [
         slot
         for slot in slots
-        if not slot.is_positioner
-        and not is_text(slot.channel, options)
-        and (
-            slot.channel.name in exact
-            or any(matches(slot.channel.name, name) for name in plotted if name not in exact)
-        )
+        if slot.channel.name in exact or any(matches(slot.channel.name, name) for name in parts)
     ]
-    return sorted(found, key=lambda slot: slot.name)
 
 
 def _alike(signals: Sequence[Slot]) -> list[list[Slot]]:
@@ -97,225 +153,3 @@ def _alike(signals: Sequence[Slot]) -> list[list[Slot]]:
     for slot in signals:
         found.setdefault(slot.channel.shape, []).append(slot)
     return list(found.values())
-
-
-def _named(entry: Entry, found: Sequence[tuple[Slot, Group]]) -> Group:
-    """The plots under their names, with the first one as the default."""
-    default = unique_name(PLOT, entry.taken)
-    children: dict[str, Node] = {}
-    if len(found) == 1:
-        children[default] = found[0][1]
-    else:
-        for first, data in found:
-            kind = first.kind or f"unknown{len(first.channel.shape)}D"
-            name = unique_name(f"{PLOT}_{kind}", {*entry.taken, *children})
-            children[name] = data
-        children[default] = SoftLink(f"/{entry.name}/{next(iter(children))}")
-    tree = nxentry(children)
-    attributes = {**tree.attributes, "default": default}
-    return Group({entry.name: Group(children, attributes)}, {"default": entry.name})
-
-
-@dataclass
-class _Fields:
-    """The fields and attributes of an NXdata while it is made."""
-
-    children: dict[str, Node] = field(default_factory=dict)
-    axes: list[str] = field(default_factory=list)
-    """Name of the default axis of each dimension, "." for none."""
-    spans: dict[str, Value] = field(default_factory=dict)
-    """Dimensions that a coordinate spans, where ``axes`` does not tell."""
-
-    def add_coordinate(self, slot: Slot, node: Node, dims: Value) -> None:
-        self.children[slot.name] = node
-        self.spans[f"{slot.name}_indices"] = dims
-
-    def add_sample_dims(self, sample: Shape) -> None:
-        """Pixel or bin numbers as the axes of the detector's own dimensions."""
-        for number, length in enumerate(sample):
-            name = "."
-            if length > 0:
-                name = unique_name(f"datadim{number}", self.children)
-                self.children[name] = Dataset(np.arange(length))
-            self.axes.append(name)
-
-    def data(self, names: Sequence[str]) -> Group:
-        attributes: dict[str, Value] = {"NX_class": "NXdata", "signal": names[0]}
-        if len(names) > 1:
-            attributes["auxiliary_signals"] = list(names[1:])
-        attributes["axes"] = self.axes
-        return Group(self.children, {**attributes, **self.spans})
-
-
-class _Drawing:
-    """Makes NXdata groups of the slots of one entry."""
-
-    def __init__(
-        self,
-        entry: Entry,
-        axes: Sequence[Slot],
-        lengths: Mapping[ChannelName, int],
-        *,
-        final: bool,
-    ) -> None:
-        self._entry = entry
-        self._axes = axes
-        self._lengths = lengths
-        self._final = final
-        self._shape = entry.structure.scan.shape
-        self._keepshape = entry.structure.options.keepshape
-
-    def data(self, signals: Sequence[Slot]) -> tuple[Slot, Group] | None:
-        """The first signal and the NXdata of signals of one shape; None when they make none."""
-        if len(self._shape) <= 1:
-            return self._line(signals)
-        axes = self._regular_axes(signals)
-        if axes and -1 not in signals[0].channel.shape:
-            return self._grid(signals, axes)
-        return self._kept_grid(signals) if self._keepshape else self._scatter(signals)
-
-    # ------------------------------------------------------------------------------- curves
-
-    def _line(self, signals: Sequence[Slot]) -> tuple[Slot, Group] | None:
-        fields = _Fields()
-        drawn = self._equal(fields, signals)
-        if not drawn:
-            return None
-        first, *others = self._axes or (None,)
-        fields.axes.append(first.name if first else ".")
-        for slot in others:
-            if slot is not None:
-                fields.spans[f"{slot.name}_indices"] = 0
-        fields.add_sample_dims(drawn[0].channel.shape)
-        return drawn[0], fields.data([slot.name for slot in drawn])
-
-    def _scatter(self, signals: Sequence[Slot]) -> tuple[Slot, Group] | None:
-        """Points placed by several coordinates of one length, fast axis first.
-
-        For scalars these are all in ``axes``, the form that viewers draw as a scatter.
-        """
-        fields = _Fields()
-        drawn = self._equal(fields, signals)
-        if not drawn:
-            return None
-        sample = drawn[0].channel.shape
-        if not sample and self._axes:
-            fields.axes += [slot.name for slot in self._axes]
-        else:
-            fields.axes.append(".")
-            fields.spans |= {f"{slot.name}_indices": 0 for slot in self._axes}
-        fields.add_sample_dims(sample)
-        return drawn[0], fields.data([slot.name for slot in drawn])
-
-    def _equal(self, fields: _Fields, signals: Sequence[Slot]) -> list[Slot]:
-        """Adds signals and coordinates, at the end all of the length of the shortest."""
-        slots = [*signals, *self._axes]
-        shortest = min(self._length(slot) for slot in slots)
-        drawn = []
-        for slot in slots:
-            is_cut = self._final and self._length(slot) > shortest
-            if is_cut and -1 in slot.channel.shape:
-                continue
-            node = self._reshaped(slot, (shortest,)) if is_cut else self._link(slot)
-            fields.children[slot.name] = node
-            if slot in signals:
-                drawn.append(slot)
-        return drawn
-
-    # -------------------------------------------------------------------------------- grids
-
-    def _regular_axes(self, signals: Sequence[Slot]) -> list[Slot]:
-        """The positioner of each dimension, slow first; empty when the grid is not regular."""
-        points = math.prod(self._shape)
-        if any(self._length(slot) < points for slot in (*signals, *self._axes)):
-            return []
-        if self._keepshape and any(self._length(slot) > points for slot in signals):
-            return []
-        found = []
-        for number in reversed(range(len(self._shape))):
-            ours = [slot for slot in self._axes if slot.channel.axis.get("axis_id") == number]
-            kinds = _SLOW_KINDS if number else _SLOW_KINDS[:1]
-            if len(ours) != 1 or ours[0].channel.axis.get("axis_kind") not in kinds:
-                return []
-            found += ours
-        return found
-
-    def _grid(self, signals: Sequence[Slot], axes: Sequence[Slot]) -> tuple[Slot, Group]:
-        fields = _Fields()
-        for slot in signals:
-            link = self._keepshape
-            fields.children[slot.name] = (
-                self._link(slot) if link else self._reshaped(slot, self._shape)
-            )
-        for dim, slot in enumerate(axes):
-            fields.children[slot.name] = self._axis(slot, dim)
-            fields.axes.append(slot.name)
-        fields.add_sample_dims(signals[0].channel.shape)
-        return signals[0], fields.data([slot.name for slot in signals])
-
-    def _kept_grid(self, signals: Sequence[Slot]) -> tuple[Slot, Group] | None:
-        """Data that have the grid's shape: every point with its own coordinates."""
-        points = math.prod(self._shape)
-        if any(self._length(slot) > points for slot in (*signals, *self._axes)):
-            return None
-        fields = _Fields()
-        for slot in signals:
-            fields.children[slot.name] = self._link(slot)
-        for slot in self._axes:
-            fields.add_coordinate(slot, self._link(slot), np.arange(len(self._shape)))
-        fields.axes += ["."] * len(self._shape)
-        fields.add_sample_dims(signals[0].channel.shape)
-        return signals[0], fields.data([slot.name for slot in signals])
-
-    # -------------------------------------------------------------------------------- nodes
-
-    def _length(self, slot: Slot) -> int:
-        return self._lengths[slot.channel.name]
-
-    def _path(self, slot: Slot) -> str:
-        return f"/{self._entry.name}/{slot.path}"
-
-    def _link(self, slot: Slot) -> SoftLink:
-        return SoftLink(self._path(slot))
-
-    def _reshaped(self, slot: Slot, scan: Shape) -> VirtualDataset:
-        """The first points of a channel in another shape, of the same type."""
-        sample = slot.channel.shape
-        points = math.prod(scan)
-        source = VirtualSource(
-            file=".",
-            path=self._path(slot),
-            shape=(*scan, *sample),
-            selection=((0, points), *((0, length) for length in sample)),
-            source_shape=(self._length(slot), *sample),
-        )
-        return _virtual(slot, (*scan, *sample), (source,), storage.interpretation(scan, sample))
-
-    def _axis(self, slot: Slot, dim: int) -> VirtualDataset:
-        """Positions of a motor along one dimension: those in the first row of the others."""
-        length = self._shape[dim]
-        path = self._path(slot)
-        if self._keepshape:
-            selection = tuple((0, n if d == dim else 1) for d, n in enumerate(self._shape))
-            whole = VirtualSource(".", path, (length,), selection, self._shape)
-            return _virtual(slot, (length,), (whole,), None)
-        stride = math.prod(self._shape[dim + 1 :])
-        blocks = [(0, length)] if stride == 1 else [(n * stride, 1) for n in range(length)]
-        flat = (self._length(slot),)
-        sources = tuple(
-            VirtualSource(".", path, (count,), ((start, count),), flat, (number,))
-            for number, (start, count) in enumerate(blocks)
-        )
-        return _virtual(slot, (length,), sources, None)
-
-
-def _virtual(
-    slot: Slot, shape: Shape, sources: tuple[VirtualSource, ...], meaning: str | None
-) -> VirtualDataset:
-    attributes: dict[str, Value] = {}
-    if slot.unit:
-        attributes["units"] = slot.unit
-    if meaning:
-        attributes["interpretation"] = meaning
-    dtype = slot.channel.dtype
-    return VirtualDataset(dtype, shape, sources, storage.fill_value(dtype), attributes)

@@ -20,6 +20,7 @@ LARGEST_CHUNK = 1 << 31
 """HDF5 refuses chunks of 4 GiB and more; half of it leaves room for rounding up."""
 
 GZIP_LEVEL = 4
+ZSTD_LEVEL = 3
 DEFAULT_COMPRESSION = "gzip-byteshuffle"
 COMPRESSIONS = {
     "none": Filters(),
@@ -28,8 +29,14 @@ COMPRESSIONS = {
     "gzip-byteshuffle": Filters(shuffle=True, gzip=GZIP_LEVEL),
     "bitshuffle": Filters(bitshuffle=True),
     "lz4-bitshuffle": Filters(bitshuffle=True, bitshuffle_lz4=True),
+    # BLISS does not offer these.
+    "zstd-bitshuffle": Filters(bitshuffle=True, bitshuffle_zstd=ZSTD_LEVEL),
+    "zstd": Filters(zstd=ZSTD_LEVEL),
+    "zstd-byteshuffle": Filters(shuffle=True, zstd=ZSTD_LEVEL),
+    "blosc2-lz4": Filters(blosc2="lz4"),
+    "blosc2-zstd": Filters(blosc2="zstd"),
 }
-"""The names of compression schemes in the BLISS writer options."""
+"""The compression schemes by name: first those of the BLISS writer options."""
 
 INTERPRETATIONS = {1: "spectrum", 2: "image", 3: "vertex"}
 """``interpretation`` by number of dimensions [NXdata]."""

@@ -5,9 +5,10 @@ finds another holder does not serve the session. Two points decide whether that 
 
 - It is taken, renewed and given back by comparing and changing in one step of the server, so of two
   that ask at once one gets it.
-- A holder that was stalled for longer than the lease lives may find that another one has it. It is
-  told so with its next breath (``on_lost``) and must stop; the files have locks of their own for
-  what it did not get to stop.
+- A holder that was stalled for longer than the lease lives (a stopped process, a machine asleep)
+  may find that another one has it. So one that has not renewed it for that long does not hold it,
+  by a clock that nobody sets and that goes on while the machine sleeps: it has to ask again. And it
+  is told when another one has it (``on_lost``). The files have locks of their own besides.
 
 A database that is not set up for scans yet is left alone: blissdata sets up none that holds a key.
 """
@@ -107,6 +108,7 @@ class SessionLease:
         self._life = life
         self._ours: bytes | None = None
         self._value: bytes | None = None
+        self._certain_until = 0.0
         self._thread: threading.Thread | None = None
         self._ending = threading.Event()
         self._interrupted = threading.Event()
@@ -114,11 +116,14 @@ class SessionLease:
 
     @property
     def held(self) -> bool:
-        """Whether it was ours when we last heard."""
-        return self._value is not None
+        """Whether it is certainly ours at this moment."""
+        return self._value is not None and _now() < self._certain_until
 
     def acquire(self) -> None:
         """Take the lease and keep it; does nothing when it is held.
+
+        One that was ours and was not renewed in time is asked for: Redis may not have been there,
+        or this process has stood still.
 
         When somebody has it, waits until that one is seen to renew it (a third of its life), or
         until it has run out, since its holder died. A holder that died on this machine is replaced
@@ -130,11 +135,22 @@ class SessionLease:
                 waiting was ended.
             SourceError: Redis refuses.
         """
+        if self.held:
+            return
+        try:
+            self._acquire()
+        finally:
+            self._interrupted.clear()
+
+    def _acquire(self) -> None:
         with self._changing:
             if self._value is not None:
-                return
+                held, _ = self._take(self._value)
+                if not held:
+                    return
+                self._value = None  # the thread ends, and tells nobody
+                raise SessionTakenError(self.session, Holder.decoded(held).owner)
             self._ending.clear()
-            self._interrupted.clear()
             # The same each time: a server that was silent may have taken an attempt that failed.
             value = self._ours = self._ours or Holder.this_process(self._owner).encoded()
             self._take_or_wait(value)
@@ -146,7 +162,10 @@ class SessionLease:
             self._thread.start()
 
     def interrupt(self) -> None:
-        """Make an ``acquire`` that waits in another thread give up; a lease that is held stays."""
+        """Make an ``acquire`` that waits in another thread give up, or the next one that would.
+
+        A lease that is held stays.
+        """
         self._interrupted.set()
 
     def release(self) -> None:
@@ -197,10 +216,14 @@ class SessionLease:
     def _take(self, value: bytes, instead_of: bytes = b"") -> tuple[bytes, float]:
         """Who has it, if not we have, and for how many seconds."""
         milliseconds = int(self._life * 1000)
+        asked = _now()
         arguments = (self._key, _SET_UP, value, milliseconds, instead_of or value)
         with self._reaching():
             answer: Any = self._client.eval(_TAKE, 2, *arguments)  # type: ignore[no-untyped-call]
-        return (answer[0], answer[1] / 1000) if answer else (b"", 0.0)
+        if answer:
+            return answer[0], answer[1] / 1000
+        self._certain_until = asked + self._life
+        return b"", 0.0
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
@@ -246,6 +269,11 @@ class SessionLease:
             self._value = None
         _log.error("session %s was taken over by %s", self.session, holder)
         self._on_lost(holder)
+
+
+def _now() -> float:
+    """Seconds that nobody sets, and that go on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _client(url: str, name: str, timeout: float) -> "redis.Redis[bytes]":

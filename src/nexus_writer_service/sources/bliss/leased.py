@@ -29,6 +29,8 @@ class LeasedSource:
         self._source = source
         self._lease = lease
         self._taken_by = taken_by
+        self._read: Sequence[ScanEvent] = ()
+        """What was read and not told yet, since the lease was not certain."""
 
     @property
     def connected(self) -> bool:
@@ -42,13 +44,22 @@ class LeasedSource:
             SessionTakenError: another writer serves the session.
             SourceError: Redis cannot be reached or understood; to be tried again.
         """
+        self._ensure()
+        if not self._read:
+            self._read = self._source.read(timeout)
+        # While this process stood still, somebody else may have begun to write what came.
+        self._ensure()
+        events, self._read = self._read, ()
+        return events
+
+    def _ensure(self) -> None:
         if owner := self._taken_by():
             raise SessionTakenError(self._lease.session, owner)
         self._lease.acquire()
-        return self._source.read(timeout)
 
     def drop(self, key: ScanKey) -> None:
         """Tell no more of a scan."""
+        self._read = [event for event in self._read if event.key != key]
         self._source.drop(key)
 
     def interrupt(self) -> None:

@@ -26,6 +26,7 @@ from nexus_writer_service.model.description import (
 )
 from nexus_writer_service.sources.bliss.channels import channel
 from nexus_writer_service.sources.bliss.fields import Fields
+from nexus_writer_service.sources.bliss.plots import described_plots, technique
 
 _NOT_DUMPED = ("positioners", "nexuswriter")
 """Metadata categories that have places of their own in the layout."""
@@ -107,6 +108,8 @@ def _content(scan: ScanDescription, root: Fields, info: Fields) -> ScanDescripti
         instrument_info=info.object("nexuswriter").object("instrument_info").content,
         device_records=_device_records(info),
         plotted=_plotted(info),
+        plots=described_plots(info),
+        technique=technique(info.object("nexuswriter").object("technique")),
         notes=_notes(info),
     )
 

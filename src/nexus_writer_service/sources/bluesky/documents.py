@@ -109,7 +109,7 @@ class Translator:
             return state.complain(what)
         return told or []
 
-    def _stray(self, name: str, document: Document, what: str) -> None:
+    def _stray(self, name: str, document: Any, what: str) -> None:
         """Tell the log of a document of no known run; once for those that are alike."""
         alike = name, str(document.get("descriptor")) if isinstance(document, Mapping) else ""
         if alike not in self._strays and len(self._strays) < _MOST_STRAYS:

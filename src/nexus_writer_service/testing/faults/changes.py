@@ -99,6 +99,19 @@ class RecordingDisk(Disk):
         super().truncate(descriptor, size)
         self.changes.append(Truncated(path, size))
 
+    def reserve(self, descriptor: int, size: int) -> None:
+        """Let the file have its first bytes on the disk, which may make it longer."""
+        path = self._path(descriptor)
+        before = os.fstat(descriptor).st_size
+        super().reserve(descriptor, size)
+        if size > before:
+            self.changes.append(Truncated(path, size))
+
+    def chmod(self, descriptor: int, mode: int) -> None:
+        """Give the file permission bits; they are not kept, since images have none."""
+        self._path(descriptor)
+        super().chmod(descriptor, mode)
+
     def sync(self, descriptor: int) -> None:
         """Keep that it is synchronized; nothing is, which saves the time."""
         path = self._path(descriptor)

@@ -6,12 +6,14 @@ from typing import Final, Literal, NoReturn, get_args
 
 from nexus_writer_service.hdf5.disk import Bytes, Disk, Step
 
-Moment = Step | Literal["truncate", "sync", "sync folder", "unlink"]
+Moment = Step | Literal["truncate", "reserve", "chmod", "sync", "sync folder", "unlink"]
 """A kind of change: what is written (see ``Step``), or another call of ``Disk``."""
 
 MOMENTS: Final[tuple[Moment, ...]] = (
     *get_args(Step),
     "truncate",
+    "reserve",
+    "chmod",
     "sync",
     "sync folder",
     "unlink",
@@ -25,7 +27,7 @@ class StruckDisk(Disk, ABC):
     def meets(self, moment: Moment) -> float | None:
         """Say what becomes of the next change: None lets it happen.
 
-        A number stops it: that share of a write is made (of another change all, unless it is 0),
+        A number stops it: that share of a write is made (another change, only if it is 1),
         then ``strike`` is called.
         """
 
@@ -47,6 +49,14 @@ class StruckDisk(Disk, ABC):
         """Give the file a size, or not."""
         self._change("truncate", lambda: super(StruckDisk, self).truncate(descriptor, size))
 
+    def reserve(self, descriptor: int, size: int) -> None:
+        """Reserve, or not."""
+        self._change("reserve", lambda: super(StruckDisk, self).reserve(descriptor, size))
+
+    def chmod(self, descriptor: int, mode: int) -> None:
+        """Give the file permission bits, or not."""
+        self._change("chmod", lambda: super(StruckDisk, self).chmod(descriptor, mode))
+
     def sync(self, descriptor: int) -> None:
         """Synchronize, or not."""
         self._change("sync", lambda: super(StruckDisk, self).sync(descriptor))
@@ -61,7 +71,7 @@ class StruckDisk(Disk, ABC):
 
     def _change(self, moment: Moment, make: Callable[[], None]) -> None:
         share = self.meets(moment)
-        if share is None or share:
+        if share is None or share >= 1:
             make()
         if share is not None:
             self.strike()

@@ -36,7 +36,7 @@ class FailingDisk(StruckDisk):
             moments: kinds of changes; all others succeed.
             skip: how many of them to let pass before.
             times: how many of them to refuse; None for all until ``heal``.
-            done: share of a write that is made all the same.
+            done: share of a write that is made all the same; 1 makes any other change too.
         """
         self._error, self._moments, self._done = error, moments, done
         self._skip, self._left = skip, times
