@@ -87,9 +87,9 @@ def two_at_once() -> Any:
 
 def paused() -> Any:
     """A scan that is paused in the middle of a point, and resumed."""
-    waited = []
+    waited: list[bool] = []
 
-    def per_step(detectors: Any, step: Any, pos_cache: Any):  # type: ignore[no-untyped-def]
+    def per_step(detectors: Any, step: Any, pos_cache: Any):
         yield from bps.checkpoint()
         yield from bps.abs_set(motor, next(iter(step.values())), wait=True)
         yield from bps.trigger_and_read([*detectors, motor])
@@ -148,8 +148,9 @@ def run(engine: RunEngine, plan: Callable[[], Any]) -> None:
         writer.file_path = str(FOLDER / name)
     else:
         writer.file_name = str(FOLDER / f"{name}.h5")
-    company = []
-    if plan is not two_at_once:  # it knows of one run at a time
+    company: list[Any] = []
+    # It knows of one run at a time, and takes its time with every event.
+    if plan not in (two_at_once, flown):
         company.append(BestEffortCallback())
         company[0].disable_plots()
     with Recorder(FOLDER / f"{name}.jsonl") as recorder:
