@@ -12,7 +12,6 @@ import os
 from pathlib import Path
 
 from nexus_writer_service.bluesky import NXWriter, replay
-
 from nexus_writer_service.hdf5.tree_text import tree_lines
 from nexus_writer_service.sources.bluesky.recording import Recorder
 from nexus_writer_service.testing.epics import EpicsServers, epics_servers
