@@ -52,7 +52,7 @@ test-bluesky-peer: .peer-venv/.done
 	@scripts/make-venv $(PYTHON) .peer-venv
 	.peer-venv/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint requirements/peer.txt --editable '.[bluesky]' \
-	  apstools databroker 'tiled[all]' bluesky-tiled-plugins ophyd ophyd-async pytest pytest-timeout
+	  apstools databroker 'tiled[all]' bluesky-tiled-plugins ophyd ophyd-async punx pytest pytest-timeout
 	@echo '*' > .peer-venv/.gitignore
 	@touch $@
 

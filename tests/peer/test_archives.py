@@ -3,14 +3,18 @@
 These need packages that need others than this project does: ``make test-bluesky-peer``.
 """
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 from tests.support_bluesky import recorded, unpack_assets
 
+from nexus_writer_service.bluesky import NXWriter
 from nexus_writer_service.sources.bluesky.archive import archived_runs, replay
 
 WHERE = "make test-bluesky-peer runs this: it installs databroker and Tiled"
@@ -109,3 +113,56 @@ def test_tiled_tells_what_was_written(tmp_path: Path, runs: list[list[Any]]) -> 
         (archived,) = archived_runs(client[uid])
         assert archived.start["uid"] == uid
         assert gist(archived.documents()) == gist(iter(runs[0]))
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_run_of_a_catalog_becomes_a_file(
+    catalog: Any, runs: list[list[Any]], version: str, tmp_path: Path
+) -> None:
+    for number, run in enumerate(runs):
+        file = tmp_path / f"{number}.h5"
+        writer = NXWriter()
+        writer.file_name = str(file)
+        replay(getattr(catalog, version)[run[0][1]["uid"]], writer.receiver)
+        with h5py.File(file, "r") as root:
+            assert root["entry/writer/status"][()] == b"SUCCEEDED"
+            assert root["entry/entry_identifier"][()].decode() == run[0][1]["uid"]
+
+
+def test_a_run_engine_feeds_a_catalog_a_table_and_the_writer(tmp_path: Path) -> None:
+    from bluesky import RunEngine, plans  # noqa: PLC0415
+    from bluesky.callbacks.best_effort import BestEffortCallback  # noqa: PLC0415
+    from ophyd.sim import det, motor  # noqa: PLC0415
+
+    catalog = databroker.temp().v2
+    table = BestEffortCallback()
+    table.disable_plots()
+    writer = NXWriter()
+    writer.file_name = str(tmp_path / "live.h5")
+    engine = RunEngine({})
+    for callback in (catalog.v1.insert, table, writer.receiver):
+        engine.subscribe(callback)
+    engine(plans.scan([det], motor, -1, 1, 3))
+    (result,) = writer.wait_writer(60)
+    assert result.ok
+    again = NXWriter()
+    again.file_name = str(tmp_path / "again.h5")
+    replay(catalog.v1[1], again.receiver)
+    for name in ("live", "again"):
+        with h5py.File(tmp_path / f"{name}.h5", "r") as file:
+            assert file["entry/data/motor"][()].tolist() == [-1, 0, 1]
+
+
+def test_punx_shows_the_file(tmp_path: Path, runs: list[list[Any]]) -> None:
+    pytest.importorskip("punx", reason=WHERE)
+    writer = NXWriter()
+    writer.file_name = str(tmp_path / "run.h5")
+    replay(runs[0], writer.receiver)
+    done = subprocess.run(
+        [sys.executable, "-m", "punx.main", "tree", str(tmp_path / "run.h5")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "entry:NXentry" in done.stdout
+    assert "entry_identifier: --> /entry/instrument/bluesky/metadata/run_start_uid" in done.stdout
