@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support_bluesky import unpack_assets
+from tests.support_recordings import unpack_assets
 
 
 @pytest.fixture(scope="session")

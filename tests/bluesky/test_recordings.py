@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support_bluesky import DATA, INDEX, recorded
+from tests.support_recordings import DATA, INDEX, recorded
 from tests.support_reference_listing import missing_of, read_listing
 
 from nexus_writer_service.bluesky import NXWriter, NXWriterAPS, RunResult

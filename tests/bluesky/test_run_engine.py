@@ -1,173 +1,127 @@
-"""Runs of a real RunEngine, with devices of ophyd and ophyd-async."""
-
-import os
-import re
-import select
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+"""The writer under a real RunEngine, with simulated devices."""
 
 import h5py
-import numpy as np
 import pytest
-from tests.support_conformance import findings_below
-from tests.support_waiting import wait_for
-from typer.testing import CliRunner
+from tests.support_bluesky import values
 
-from nexus_writer_service.cli.main import app
-from nexus_writer_service.sources.bluesky.recording import read_recording
+pytest.importorskip("ophyd")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
 
-ROOT = Path(__file__).parents[2]
-PRIMARY = "entry/instrument/bluesky/streams/primary"
+from nexus_writer_service.bluesky import NXWriter, replay  # noqa: E402 - only where ophyd is
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the files of all plans; ``said.txt`` holds what the program said."""
-    folder = tmp_path_factory.mktemp("engine")
-    with open(folder / "said.txt", "w") as said:
-        subprocess.run(
-            [sys.executable, "-m", "tests.bluesky_runs", str(folder)],
-            cwd=ROOT,
-            env={**os.environ, "MPLBACKEND": "Agg"},
-            stdout=said,
-            stderr=subprocess.STDOUT,
-            check=False,
-            timeout=110,
-        )
-    return folder
+def engine():
+    from bluesky import RunEngine  # noqa: PLC0415 - slow to import
 
-
-def events(runs: Path, name: str) -> list[dict[str, Any]]:
-    return [doc for kind, doc in read_recording(runs / f"{name}.jsonl") if kind == "event"]
-
-
-def test_every_plan_ends_with_a_complete_file(runs: Path) -> None:
-    said = (runs / "said.txt").read_text()
-    results = re.findall(r"^(\w+) run \w+: (\w+): .*", said, flags=re.MULTILINE)
-    names = ["scan", "two_at_once", "two_at_once", "paused", "failing", "flown", "blobs"]
-    assert results == [(name, "complete") for name in [*names, "baseline_and_monitor", "within"]]
-
-
-def test_what_a_run_engine_makes_conforms(runs: Path) -> None:
-    # Data keys of ophyd-async have a minus, which NeXus does not allow in names.
-    assert [one for one in findings_below(runs) if "bdet-" not in one] == []
-
-
-def test_values_and_times_are_those_of_the_events(runs: Path) -> None:
-    told = events(runs, "scan")
-    with h5py.File(runs / "scan.h5", "r") as file:
-        for key in ("det", "noisy_det", "motor", "motor_setpoint"):
-            group = file[f"{PRIMARY}/{key}"]
-            assert group["value"][()].tolist() == [one["data"][key] for one in told]
-            assert group["EPOCH"][()].tolist() == [one["timestamps"][key] for one in told]
-
-
-def test_runs_that_are_open_at_once_have_files_of_their_own(runs: Path) -> None:
-    found = {}
-    for path in (runs / "two_at_once").glob("*.hdf"):
-        with h5py.File(path, "r") as file:
-            purpose = file["entry/instrument/bluesky/metadata/purpose"][()].decode()
-            streams = file[PRIMARY]
-            found[purpose] = {key: len(streams[key]["value"]) for key in streams}
-    assert found == {"inner": {"det": 2}, "outer": {"motor": 3, "motor_setpoint": 3}}
-
-
-def test_a_point_that_was_measured_again_after_a_pause_is_there_once(runs: Path) -> None:
-    numbers = [one["seq_num"] for one in events(runs, "paused")]
-    assert len(numbers) > len(set(numbers)) == 5
-    with h5py.File(runs / "paused.h5", "r") as file:
-        assert file["entry/data/motor"][()].tolist() == [-1, -0.5, 0, 0.5, 1]
-
-
-def test_a_plan_that_failed_is_told_from_one_that_did_not(runs: Path) -> None:
-    with h5py.File(runs / "failing.h5", "r") as file:
-        stop = file["entry/instrument/bluesky/run_stop"]
-        assert stop["exit_status"][()] == b"fail"
-        assert stop["reason"][()] == b"the shutter is closed"
-        assert len(file[f"{PRIMARY}/det/value"]) == 1
-
-
-def test_a_hundred_thousand_events_are_there(runs: Path) -> None:
-    with h5py.File(runs / "flown.h5", "r") as file:
-        values = file["entry/instrument/bluesky/streams/flown/count/value"][()]
-    assert np.array_equal(values, np.arange(100_000.0))
-
-
-def test_images_that_ophyd_async_saved_are_linked(runs: Path) -> None:
-    (resource,) = (
-        doc
-        for kind, doc in read_recording(runs / "blobs.jsonl")
-        if kind == "stream_resource" and doc["data_key"] == "bdet"
-    )
-    (images,) = (path for path in runs.glob("*.h5") if path.name in resource["uri"])
-    with h5py.File(runs / "blobs.h5", "r") as file, h5py.File(images, "r") as saved:
-        dataset = file[f"{PRIMARY}/bdet/value"]
-        assert dataset.is_virtual
-        frames = saved["entry/data/data"][()]
-        assert frames.any()
-        assert np.array_equal(dataset[()].reshape(frames.shape), frames)
-
-
-def test_streams_beside_the_primary_one_are_there(runs: Path) -> None:
-    with h5py.File(runs / "baseline_and_monitor.h5", "r") as file:
-        streams = file["entry/instrument/bluesky/streams"]
-        assert set(streams) == {"baseline", "noisy_det_monitor", "primary"}
-        assert len(streams["baseline/motor/value"]) == 2
-
-
-SCAN_FOR_EVER = """
-import sys
-from bluesky import RunEngine, plans
-from nexus_writer_service.bluesky import NXWriter
-from ophyd.sim import det
-
-writer = NXWriter()
-writer.file_name = sys.argv[1]
-engine = RunEngine({})
-engine.subscribe(writer.receiver)
-engine.subscribe(lambda name, doc: print(doc["seq_num"], flush=True), "event")
-engine(plans.count([det], num=1_000_000))
-"""
+    engine = RunEngine({}, context_managers=[])
+    yield engine
+    engine._th.join(0) if engine.state == "panicked" else None
+    engine.loop.call_soon_threadsafe(engine.loop.stop)
 
 
 @pytest.fixture
-def endless(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
-    """A RunEngine that counts for ever, and says each event's number."""
-    command = [sys.executable, "-c", SCAN_FOR_EVER, str(tmp_path / "killed.h5")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    yield process
-    process.kill()
-    process.communicate()
+def writer(engine, tmp_path):
+    writer = NXWriter()
+    writer.file_path = tmp_path
+    token = engine.subscribe(writer)
+    yield writer
+    engine.unsubscribe(token)
+    writer.close()
 
 
-def points(path: Path) -> int:
-    """How many points a plain reader finds."""
-    try:
-        with h5py.File(path, "r") as file:
-            return len(file[f"{PRIMARY}/det/value"])
-    except (OSError, KeyError):
-        return 0
+def test_a_scan_and_what_is_replayed_of_it_are_alike(engine, writer, tmp_path):
+    from bluesky import plans  # noqa: PLC0415
+    from ophyd.sim import det, motor  # noqa: PLC0415
+
+    documents = []
+    token = engine.subscribe(lambda name, document: documents.append((name, document)))
+    engine(plans.scan([det], motor, -1, 1, 5, md={"title": "five points"}))
+    engine.unsubscribe(token)
+    (live,) = writer.wait_writer()
+    assert live.ok
+    writer.file_name = tmp_path / "replayed.h5"
+    replay([documents], writer.receiver)
+    (again,) = writer.wait_writer()
+    assert again.ok
+    with h5py.File(live.file) as one, h5py.File(again.file) as other:
+        names: list[str] = []
+        others: list[str] = []
+        one.visit(names.append)
+        other.visit(others.append)
+        assert names == others
+        assert one["entry/title"].asstr()[()] == "five points"
+        assert (
+            values(one, "motor").tolist()
+            == values(other, "motor").tolist()
+            == [-1, -0.5, 0, 0.5, 1]
+        )
 
 
-def test_a_killed_run_engine_leaves_all_points_that_readers_had_seen(
-    endless: "subprocess.Popen[str]", tmp_path: Path
-) -> None:
-    assert endless.stdout is not None
-    path = tmp_path / "killed.h5"
-    while select.select([endless.stdout], [], [], 60)[0]:
-        if int(endless.stdout.readline()) >= 20:
-            break
-    seen = wait_for(lambda: points(path) >= 20 and points(path), what="points in the file")
-    os.kill(endless.pid, signal.SIGKILL)
-    endless.wait()
-    done = CliRunner().invoke(app, ["recover", str(path), "--final"])
-    assert done.exit_code in (0, 1), done.output
-    with h5py.File(path, "r") as file:
-        values = file[f"{PRIMARY}/det/value"][()]
-        assert len(values) >= seen
-        assert (values == 1.0).all()
-        assert file["entry/writer/status"][()] == b"FAILED"
+def test_a_grid_is_a_grid(engine, writer):
+    from bluesky import plans  # noqa: PLC0415
+    from ophyd.sim import det4, motor1, motor2  # noqa: PLC0415
+
+    engine(plans.grid_scan([det4], motor1, 0, 2, 3, motor2, 0, 3, 4, snake_axes=True))
+    (result,) = writer.wait_writer()
+    assert result.ok
+    with h5py.File(result.file) as file:
+        assert file["entry"].attrs["default"] == "grid"
+        grid = file["entry/grid"]
+        assert list(grid.attrs["axes"]) == ["motor1", "motor2"]
+        assert grid["motor1"][()].tolist() == [0, 1, 2]
+        assert grid["motor2"][()].tolist() == [0, 1, 2, 3]
+        flat = {
+            (x, y): value
+            for x, y, value in zip(
+                values(file, "motor1"), values(file, "motor2"), values(file, "det4"), strict=True
+            )
+        }
+        shown = grid["det4"][()]
+        assert all(shown[int(x), int(y)] == value for (x, y), value in flat.items())
+
+
+def test_a_run_within_a_run_has_a_file_of_its_own(engine, writer):
+    from bluesky import plan_stubs, plans, preprocessors  # noqa: PLC0415
+    from ophyd.sim import det, motor  # noqa: PLC0415
+
+    def nested():
+        @preprocessors.set_run_key_decorator("outer")
+        @preprocessors.run_decorator(md={"plan_name": "outer"})
+        def outer():
+            yield from plan_stubs.trigger_and_read([det])
+            yield from preprocessors.set_run_key_wrapper(plans.scan([det], motor, 0, 1, 3), "inner")
+            yield from plan_stubs.trigger_and_read([det])
+
+        yield from outer()
+
+    engine(nested())
+    results = writer.wait_writer()
+    assert [result.ok for result in results] == [True, True]
+    lengths = []
+    for result in results:
+        with h5py.File(result.file) as file:
+            lengths.append(len(values(file, "det")))
+    assert sorted(lengths) == [2, 3]
+
+
+def test_a_plan_that_fails_says_so_in_its_file(engine, writer):
+    from bluesky import plan_stubs, preprocessors  # noqa: PLC0415
+    from ophyd.sim import det  # noqa: PLC0415
+
+    @preprocessors.run_decorator(md={"plan_name": "failing"})
+    def failing():
+        yield from plan_stubs.trigger_and_read([det])
+        raise ValueError("no beam")
+
+    with pytest.raises(ValueError, match="no beam"):
+        engine(failing())
+    (result,) = writer.wait_writer()
+    assert result.ok  # all that was measured is in the file
+    with h5py.File(result.file) as file:
+        stop = file["entry/instrument/bluesky/run_stop"]
+        assert stop["exit_status"].asstr()[()] == "fail"
+        assert stop["reason"].asstr()[()] == "no beam"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import h5py
 import pytest
-from tests.support_bluesky import long_run, recorded, unpack_assets
+from tests.support_recordings import long_run, recorded, unpack_assets
 from tests.support_waiting import wait_for
 from typer.testing import CliRunner, Result
 

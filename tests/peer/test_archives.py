@@ -12,7 +12,7 @@ from typing import Any
 
 import h5py
 import pytest
-from tests.support_bluesky import recorded, unpack_assets
+from tests.support_recordings import recorded, unpack_assets
 
 from nexus_writer_service.bluesky import NXWriter
 from nexus_writer_service.sources.bluesky.archive import archived_runs, replay

@@ -304,7 +304,7 @@ class Hooks(FileWriterCallbackBase):
             subgroup = group.get(key) if group is not None else None
             if subgroup is None:
                 continue
-            values = list(record["data"])
+            values, _ = list(record["data"]), record["time"]  # read while they are there
             self._put_back = take_out(subgroup, _VALUES)
             write = self.write_stream_external if record["external"] else self.write_stream_internal
             try:

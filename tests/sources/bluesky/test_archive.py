@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support_bluesky import recorded
+from tests.support_recordings import recorded
 
 from nexus_writer_service.errors import DecodeError, SourceUnavailableError
 from nexus_writer_service.sources.bluesky.archive import archived_runs, replay

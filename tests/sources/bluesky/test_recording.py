@@ -7,7 +7,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from tests.support_bluesky import INDEX, recorded
+from tests.support_recordings import INDEX, recorded
 
 from nexus_writer_service.errors import DecodeError, SourceUnavailableError
 from nexus_writer_service.sources.bluesky.recording import (

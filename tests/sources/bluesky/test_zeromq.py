@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from bluesky.callbacks.zmq import Publisher
-from tests.support_bluesky import recorded
 from tests.support_bluesky_proxy import ProxyPorts, running_proxy
+from tests.support_recordings import recorded
 from tests.support_waiting import wait_for
 
 from nexus_writer_service.errors import DecodeError, SettingsError

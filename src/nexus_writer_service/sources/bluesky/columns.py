@@ -112,7 +112,11 @@ class Column:
                     taken.missing[number] = (
                         f"its shape {item.shape} is not that of the others, {self.sample}"
                     )
-        taken.widened = (self.dtype, self.sample) != before
+        # None first: numpy takes it for a float.
+        taken.widened = (before[0] is None) != (self.dtype is None) or before != (
+            self.dtype,
+            self.sample,
+        )
         if self.dtype is not None:
             taken.batches = self._joined(items, self.dtype)
         return taken

@@ -20,7 +20,8 @@ from nexus_writer_service.sources.bluesky.files import (
     streamed_uris,
     uri_path,
 )
-from nexus_writer_service.sources.bluesky.streams import Found, StreamState
+from nexus_writer_service.sources.bluesky.keys import Found
+from nexus_writer_service.sources.bluesky.streams import StreamState
 
 Document = Mapping[str, Any]
 

@@ -10,47 +10,24 @@ from nexus_writer_service.model import run as model
 from nexus_writer_service.model.description import (
     Channel,
     ChannelName,
-    Content,
     FileBlock,
     ScanKey,
-    Shape,
 )
 from nexus_writer_service.model.events import Located, Lost, Points, ScanEvent, Sealed
 from nexus_writer_service.sources.bluesky.batches import Batch
-from nexus_writer_service.sources.bluesky.columns import MISSING, TEXT, Column, Taken, Values
+from nexus_writer_service.sources.bluesky.columns import MISSING, Column, Taken, Values
+from nexus_writer_service.sources.bluesky.keys import (
+    DataKey,
+    Found,
+    channel_names,
+    channels_of,
+    described_dtype,
+)
 from nexus_writer_service.sources.bluesky.rows import Rows, Segment
 
 _ENDS: Final = ("baseline",)
 """Streams that are read at the start and at the end of a run: their values are named apart."""
 _NOT_RECEIVED = "these events were never received"
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Where a value in a file is: one of the three is given."""
-
-    block: FileBlock | None = None
-    uri: str = ""
-    """Of a file that HDF5 cannot map."""
-    missing: str = ""
-    """Why nobody knows."""
-    resource: str = ""
-
-
-@dataclass(slots=True)
-class DataKey:
-    """What is known of one data key, once it has values."""
-
-    column: Column
-    described: model.Column
-    located: bool = False
-    dtype: np.dtype[Any] | None = None
-    """Of values in files, as described."""
-    sample: Shape = ()
-    rows: int = 0
-    """Row behind the last one that was told."""
-    stamps: int = 0
-    """Row behind the last one whose time was told."""
 
 
 @dataclass(slots=True)
@@ -152,11 +129,11 @@ class StreamState:
                 pad = np.full(self.rows.count - state.stamps, np.nan)
                 events += [
                     Points(self.run, channel, state.stamps, (pad,))
-                    for channel in _channels_of(state)[1:]
+                    for channel in channel_names(state)[1:]
                 ]
             events += [
                 Sealed(self.run, channel, max(state.rows, self.rows.count))
-                for channel in _channels_of(state)
+                for channel in channel_names(state)
             ]
         return events
 
@@ -177,7 +154,12 @@ class StreamState:
         """The described data keys without any value, though there were events."""
         if not self.rows.count:
             return []
-        return [key for key in self.description().data_keys if key not in self.keys]
+        return [
+            key
+            for key in self.description().data_keys
+            if key not in self.keys
+            or (self.keys[key].column.dtype is None and not self.keys[key].located)
+        ]
 
     def are_floats(self, keys: Sequence[str]) -> bool:
         """Whether each of the data keys has had nothing but floats."""
@@ -185,6 +167,7 @@ class StreamState:
         return all(
             one is not None
             and not one.located
+            and one.column.dtype is not None
             and one.column.dtype == np.float64
             and not one.column.sample
             for one in known
@@ -197,27 +180,12 @@ class StreamState:
 
     def channels(self) -> list[Channel]:
         """The channels as of now."""
-        found = []
         data_keys = self.description().data_keys
-        for key, state in self.keys.items():
-            told = state.described
-            unit = data_keys.get(key, {}).get("units")
-            if state.located:
-                dtype = state.dtype or np.dtype(float)
-                content = Content.LOCATED
-                sample = state.sample
-            else:
-                dtype = state.column.dtype or np.dtype(float)
-                content, sample = Content.NUMBERS, state.column.sample
-            found.append(
-                Channel(told.value, dtype, sample, content, unit if isinstance(unit, str) else None)
-            )
-            if state.described.first_epoch == state.described.first_epoch:
-                found += [
-                    Channel(name, np.dtype(float), (), unit="s", aside=True)
-                    for name in (told.epoch, told.elapsed)
-                ]
-        return found
+        return [
+            channel
+            for key, state in self.keys.items()
+            for channel in channels_of(state, data_keys.get(key, {}).get("units"))
+        ]
 
     # ------------------------------------------------------------------------------ one batch
 
@@ -241,12 +209,14 @@ class StreamState:
             values = self._in_files(key, values, segment, events)
         state = self.keys.get(key)
         if state is None:
+            if all(value is MISSING or value is None for value in values):
+                return events  # lost once there is a value, or told at the end
             state = self._begin(key, float(epochs[0]) if len(epochs) else float("nan"), {})
         if state.located:
             return [*events, *self._stamps(state, epochs, segment)]
         taken = state.column.take(values)
         if state.column.dtype is None:
-            return []  # none of them is there; they are lost once one is, or at the end
+            return events  # none of them can be written
         self._tell(state, key, taken)
         told, row = state.described, segment.row
         if segment.again:
@@ -357,12 +327,6 @@ def _each(values: list[Any]) -> tuple[np.ndarray[Any, Any], ...]:
     return tuple(np.asarray(value)[np.newaxis] for value in values)
 
 
-def _channels_of(state: DataKey) -> list[ChannelName]:
-    told = state.described
-    stamped = told.first_epoch == told.first_epoch
-    return [told.value, told.epoch, told.elapsed] if stamped else [told.value]
-
-
 def _filled(column: Column, count: int) -> np.ndarray[Any, Any]:
     sample = [max(length, 0) for length in column.sample]
     return np.full([count, *sample], column.fill, column.dtype)
@@ -385,15 +349,3 @@ def _epoch(stamp: Any) -> float:
         return float(stamp)
     except (TypeError, ValueError):
         return float("nan")
-
-
-def described_dtype(described: Mapping[str, Any]) -> np.dtype[Any]:
-    """The type of a data key as its descriptor tells it, for what it is worth."""
-    dtype = described.get("dtype")
-    try:
-        found = np.dtype(described["dtype_numpy"])
-    except (LookupError, TypeError):
-        if dtype == "string":
-            return TEXT
-        return np.dtype({"integer": int, "boolean": bool, "array": np.uint8}.get(str(dtype), float))
-    return found if found.kind in "biufc" else TEXT
