@@ -31,6 +31,7 @@ WANTED = (
     (r"/entry: @default is 'nothing'", "no plot is promised where there is nothing to plot"),
     (r"^/entry/data: not there", "no plot where there is nothing to plot"),
     (r"/entry/data: @signal is \S+, not 'strsig'", "text cannot be plotted"),
+    (r"/instrument/source/energy: its type is <f8", "NXsource wants a float"),
     (r"/strarr/value: @(precision|\w+_ctrl_limit) is 'nothing'", "text has no such limits"),
 )
 """What of the reference's files differs in ours, and why; docs/bluesky.md tells of each."""
