@@ -134,3 +134,14 @@ def results(name: str, folder: Path, assets: Path) -> list[RunResult]:
         if kind == "stop":
             found += writer.wait_writer(timeout=PATIENCE)
     return found
+
+
+def test_nothing_is_said_of_content_that_is_not_there(
+    tmp_path: Path, assets: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for missing_content in (True, False):
+        writer = writer_for("sim_count", tmp_path)
+        writer.warn_on_missing_content = missing_content
+        caplog.clear()
+        assert written(writer, recorded("sim_count", assets)).exists()
+        assert [one.message for one in caplog.records if "existed" not in one.message] == []
