@@ -6,6 +6,7 @@ import threading
 import h5py
 import numpy as np
 import pytest
+import yaml
 from tests.support_bluesky import EPOCH, Run, feed, scan, values
 from tests.support_waiting import wait_for
 
@@ -141,19 +142,15 @@ def test_a_writer_is_called_like_its_receiver(writer):
 
 
 def test_a_plan_can_wait(writer):
+    results = []
+
     def plan():
-        return (yield from writer.wait_writer_plan_stub())
+        results.extend((yield from writer.wait_writer_plan_stub()))
 
     feed(writer, scan(Run()))
-    waiting, messages = plan(), 0
-    try:
-        while True:
-            next(waiting)
-            messages += 1
-            threading.Event().wait(0.01)
-    except StopIteration as end:
-        assert only(end.value).ok
-    assert messages > 0
+    for _ in plan():
+        threading.Event().wait(0.01)
+    assert only(results).ok
 
 
 def test_a_writer_that_is_closed_leaves_what_it_has(writer):
@@ -396,3 +393,33 @@ def test_a_relative_name_is_taken_in_the_working_directory(writer, tmp_path, mon
     feed(writer, scan(Run()))
     assert only(writer.wait_writer()).file == tmp_path / "here.h5"
     assert os.path.exists("here.h5")
+
+
+def test_what_is_plotted_may_be_chosen_until_the_run_ends(writer):
+    run = Run()
+    begun, *rest, end = scan(run)
+    feed(writer, [begun, *rest])
+    writer.nxdata_signal = "motor"
+    writer.nxdata_signal_axes = ["det"]
+    feed(writer, [end])
+    with h5py.File(only(writer.wait_writer()).file) as file:
+        assert file["entry/data"].attrs["signal"] == "motor"
+        assert list(file["entry/data"].attrs["axes"]) == ["det"]
+
+
+def test_hinted_classes_and_the_orientation_of_a_diffractometer_are_kept(writer):
+    run = Run()
+    matrix = [[1.0, 0.0], [0.0, 1.0]]
+    settings = {"fourc_UB": matrix, "fourc_orientation_attrs": ["UB"]}
+    descriptor = run.descriptor(
+        ["det", "motor"],
+        hints={"det": {"fields": ["det"], "NX_class": "NXdetector"}},
+        configuration={"fourc": {"data": settings, "timestamps": {}, "data_keys": {}}},
+    )
+    feed(writer, [run.start(), descriptor, run.event(descriptor, det=1.0, motor=2.0), run.stop()])
+    with h5py.File(only(writer.wait_writer()).file) as file:
+        assert file["entry/instrument/det"].attrs["NX_class"] == "NXdetector"
+        assert file["entry/instrument/det/det"][()].tolist() == [1]
+        stored = file["entry/instrument/bluesky/configuration/primary/fourc/fourc_UB"]
+        assert yaml.safe_load(stored.asstr()[()]) == matrix
+    assert writer.diffractometers == {"fourc": {"UB": matrix}}

@@ -22,6 +22,7 @@ from nexus_writer_service.layout.bluesky import BlueskyOptions, plan
 from nexus_writer_service.layout.plan import ScanPlan
 from nexus_writer_service.model.description import ScanDescription
 from nexus_writer_service.model.events import Announced, ScanEvent
+from nexus_writer_service.model.tree import Group
 from nexus_writer_service.model.verdict import Outcome, Verdict
 from nexus_writer_service.service.clock import SystemClock
 from nexus_writer_service.service.disk_space import DiskWatch
@@ -74,6 +75,8 @@ class _Open:
     options: BlueskyOptions
     path: Path
     errors: list[BaseException] = field(default_factory=list)
+    known: Group | None = None
+    """The tree of its newest plan."""
 
 
 class Engine:
@@ -108,13 +111,19 @@ class Engine:
 
     # ------------------------------------------------------------------------ any thread
 
-    def put(self, name: str, document: Any, begin: RunBegin | None = None) -> None:
-        """Take a document; returns at once."""
+    def put(self, name: str, document: Any, more: RunBegin | BlueskyOptions | None = None) -> None:
+        """Take a document; returns at once.
+
+        Args:
+            name: of its kind.
+            document: it.
+            more: what the writer says with a start document, or the options with a stop document.
+        """
         urgent = name in ("start", "stop")
         if name == "stop" and isinstance(document, Mapping):
             with self._changed:
                 self._ending.add(str(document.get("run_start")))
-        self._queue.put((name, document, begin), urgent=urgent)
+        self._queue.put((name, document, more), urgent=urgent)
         if urgent:
             self._awake()
 
@@ -197,7 +206,11 @@ class Engine:
     def _handle(self, items: list[Item], translator: Translator, scribe: Scribe) -> None:
         documents: list[tuple[str, Any]] = []
         for item in items:
-            name, document, _ = item
+            name, document, more = item
+            if isinstance(more, BlueskyOptions) and isinstance(document, Mapping):
+                one = self._open.get(str(document.get("run_start")))
+                if one is not None:
+                    one.options = more
             if name == "start":
                 scribe.submit(translator.feed(documents))
                 documents = []
@@ -260,7 +273,10 @@ class Engine:
     # ------------------------------------------------------- asked by the scribe and the source
 
     def _layout(self, scan: ScanDescription) -> ScanPlan:
-        return plan(scan, self._open[scan.key].options)
+        one = self._open[scan.key]
+        made = plan(scan, one.options, one.known)
+        one.known = made.tree
+        return made
 
     def _locate(self, resource: Mapping[str, Any]) -> str | None:
         one = self._open.get(str(resource.get("run_start")))

@@ -77,7 +77,9 @@ class NXWriter(Hooks):
         if key == "start":
             self._plain_events = self.xref.get("event") == Hooks.event.__get__(self)
             self._engine.files_patience = float(self._external_file_read_timeout)
-            self._engine.put(key, doc, self._begin(doc))
+            self._engine.put(key, doc, self._begin())
+        elif key == "stop":
+            self._engine.put(key, doc, self._options())
         elif key in self.xref:
             self._engine.put(key, doc)
 
@@ -150,7 +152,7 @@ class NXWriter(Hooks):
 
     # ----------------------------------------------------------------------------------- inside
 
-    def _begin(self, doc: Any) -> RunBegin:
+    def _begin(self) -> RunBegin:
         facts = self._newest
         try:
             facts.chosen = self._file_name is not None

@@ -208,3 +208,38 @@ def merged(*groups: Group) -> Group:
             both = isinstance(old, Group) and isinstance(node, Group)
             children[name] = merged(old, node) if both else node  # type: ignore[arg-type]
     return Group(children, attributes)
+
+
+def news(tree: Group, known: Group) -> Group:
+    """What of a tree is not in another one: merged after that, it gives the same file.
+
+    Args:
+        tree: of which some may be known.
+        known: a tree that was merged before.
+    """
+    children: dict[str, Node] = {}
+    for name, node in tree.children.items():
+        old = known.children.get(name)
+        if isinstance(node, Group) and isinstance(old, Group):
+            left = news(node, old)
+            if left.children or left.attributes:
+                children[name] = left
+        elif not _same(node, old):
+            children[name] = node
+    attributes = {
+        name: value
+        for name, value in tree.attributes.items()
+        if name not in known.attributes or not _same(value, known.attributes[name])
+    }
+    return Group(children, attributes)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    try:
+        return bool(one == other)
+    except ValueError:  # arrays somewhere within: they are short, and may be written again
+        return False

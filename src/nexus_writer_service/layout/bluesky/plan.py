@@ -17,7 +17,7 @@ from nexus_writer_service.layout.writer_note import NOTE, writer_note
 from nexus_writer_service.model.description import ChannelName, ScanDescription
 from nexus_writer_service.model.events import ScanReference
 from nexus_writer_service.model.run import Run
-from nexus_writer_service.model.tree import Group, Node, at, merged
+from nexus_writer_service.model.tree import Group, Node, at, merged, news
 from nexus_writer_service.model.verdict import Outcome, Verdict
 
 _IN_BLUESKY: Final = {"metadata": parts.metadata, "streams": parts.all_streams}
@@ -32,21 +32,29 @@ _IN_INSTRUMENT: Final = {
 _IN_ENTRY: Final = {"times": parts.times, "sample": parts.sample, "user": parts.user}
 
 
-def plan(scan: ScanDescription, options: BlueskyOptions) -> "BlueskyPlan":
+def plan(
+    scan: ScanDescription, options: BlueskyOptions, known: Group | None = None
+) -> "BlueskyPlan":
     """The plan of a run.
+
+    Args:
+        scan: the run.
+        options: how its file is to look.
+        known: the tree of an earlier plan of the run, which is in the file.
 
     Raises:
         LayoutError: it is no run, or has no absolute path.
     """
     if not isinstance(scan, Run) or scan.path is None:
         raise LayoutError(f"{scan.name} is not a Bluesky run with the path of a file")
-    return BlueskyPlan(scan, options)
+    return BlueskyPlan(scan, options, known or Group())
 
 
 class BlueskyPlan:
     """The trees of one run; a ``ScanPlan``."""
 
-    def __init__(self, run: Run, options: BlueskyOptions) -> None:
+    def __init__(self, run: Run, options: BlueskyOptions, known: Group) -> None:
+        self._known = known
         self._view = View(run, options)
         self._options = options
         self._file = run.path or ""
@@ -118,6 +126,11 @@ class BlueskyPlan:
         return {**_IN_BLUESKY, **_IN_INSTRUMENT, **_IN_ENTRY}[name](self._view)
 
     def start(self, now: datetime) -> Trees:
+        """All that is known by now but for values, and was not before."""
+        return {self._file: news(self.tree, self._known)}
+
+    @cached_property
+    def tree(self) -> Group:
         """All that is known by now but for values."""
         inner = [self._wanted(name) for name in (*_IN_INSTRUMENT, "undulator")]
         within = [self._wanted(name) for name in _IN_BLUESKY]
@@ -131,7 +144,7 @@ class BlueskyPlan:
         note = writer_note(self._view.run.key, Verdict(Outcome.RUNNING))
         if not self._view.run.streams:
             tree = merged(tree, at(f"{ENTRY}/{NOTE}", note))
-        return {self._file: tree}
+        return tree
 
     def _wanted(self, name: str) -> Group:
         return Group() if name in self._options.omitted else self.part(name)
@@ -162,7 +175,7 @@ class BlueskyPlan:
 
     def finish(self, scan: ScanDescription, now: datetime) -> Trees:
         """All that is known at the end."""
-        return plan(scan, self._options).start(now)
+        return plan(scan, self._options, self.tree).start(now)
 
     def templates(self, exists: Callable[[str], bool]) -> tuple[Group, list[str]]:
         """What the templates of the start document make, and what is wrong with them.
