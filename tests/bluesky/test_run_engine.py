@@ -34,9 +34,8 @@ def writer(engine, tmp_path):
 
 
 def test_a_scan_and_what_is_replayed_of_it_are_alike(engine, writer, tmp_path):
-    from ophyd.sim import det, motor  # noqa: PLC0415
-
     from bluesky import plans  # noqa: PLC0415
+    from ophyd.sim import det, motor  # noqa: PLC0415
 
     documents = []
     token = engine.subscribe(lambda name, document: documents.append((name, document)))
@@ -63,9 +62,8 @@ def test_a_scan_and_what_is_replayed_of_it_are_alike(engine, writer, tmp_path):
 
 
 def test_a_grid_is_a_grid(engine, writer):
-    from ophyd.sim import det4, motor1, motor2  # noqa: PLC0415
-
     from bluesky import plans  # noqa: PLC0415
+    from ophyd.sim import det4, motor1, motor2  # noqa: PLC0415
 
     engine(plans.grid_scan([det4], motor1, 0, 2, 3, motor2, 0, 3, 4, snake_axes=True))
     (result,) = writer.wait_writer()
@@ -87,9 +85,8 @@ def test_a_grid_is_a_grid(engine, writer):
 
 
 def test_a_run_within_a_run_has_a_file_of_its_own(engine, writer):
-    from ophyd.sim import det, motor  # noqa: PLC0415
-
     from bluesky import plan_stubs, plans, preprocessors  # noqa: PLC0415
+    from ophyd.sim import det, motor  # noqa: PLC0415
 
     def nested():
         @preprocessors.set_run_key_decorator("outer")
@@ -112,9 +109,8 @@ def test_a_run_within_a_run_has_a_file_of_its_own(engine, writer):
 
 
 def test_a_plan_that_fails_says_so_in_its_file(engine, writer):
-    from ophyd.sim import det  # noqa: PLC0415
-
     from bluesky import plan_stubs, preprocessors  # noqa: PLC0415
+    from ophyd.sim import det  # noqa: PLC0415
 
     @preprocessors.run_decorator(md={"plan_name": "failing"})
     def failing():

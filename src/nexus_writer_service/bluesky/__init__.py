@@ -5,10 +5,10 @@
 
 from nexus_writer_service.bluesky.aps import NXWriterAPS
 from nexus_writer_service.bluesky.base import FileWriterCallbackBase
-from nexus_writer_service.bluesky.replaying import replay
 from nexus_writer_service.bluesky.results import RunResult
 from nexus_writer_service.bluesky.writer import NEXUS_FILE_EXTENSION, NXWriter
 from nexus_writer_service.layout.bluesky.options import NEXUS_RELEASE
+from nexus_writer_service.sources.bluesky.archive import replay
 
 __all__ = [
     "NEXUS_FILE_EXTENSION",

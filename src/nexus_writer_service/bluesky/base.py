@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import get_ident
 from typing import Any, Final
 
-from nexus_writer_service.bluesky.facts import OfRun, RunFacts
+from nexus_writer_service.bluesky.facts import OfRun, RunFacts, orientations
 
 _log = logging.getLogger(__name__)
 
@@ -150,6 +150,10 @@ class FileWriterCallbackBase:
         moment = datetime.fromtimestamp(start_time).astimezone()
         name = f"{moment:{_TIME_FORMAT}}-S{self.scan_id:05d}-{uid[:7]}.{self.file_extension}"
         return Path(self.file_path or ".") / name
+
+    def get_hklpy_configurations(self, doc: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """The orientation of the diffractometers that an event descriptor configures, by name."""
+        return orientations(doc)
 
     def writer(self) -> None:
         """Write the file of the run that is over; here the run is only printed."""

@@ -91,14 +91,7 @@ class RunFacts:
         self.acquisitions[uid] = {"stream": stream, "data": records}
         if stream == _PRIMARY:
             self.data_map = data_map(start, document)
-        for device, said in (document.get("configuration") or {}).items():
-            values = (said or {}).get("data") or {}
-            about = values.get(f"{device}_orientation_attrs")
-            if about is not None:
-                prefix = f"{device}_"
-                self.diffractometers[device] = {
-                    name: values[prefix + name] for name in about if prefix + name in values
-                }
+        self.diffractometers |= orientations(document)
 
     def stop(self, document: Mapping[str, Any]) -> None:
         """Learn from a stop document."""
@@ -112,6 +105,23 @@ class RunFacts:
         for acquisition in self.acquisitions.values():
             for key, record in acquisition["data"].items():
                 yield acquisition["stream"], key, record
+
+
+def orientations(descriptor: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """How crystals lie in the diffractometers that an event descriptor configures, by name.
+
+    Diffractometers of hklpy name the parts of their configuration that say so.
+    """
+    found = {}
+    for device, said in (descriptor.get("configuration") or {}).items():
+        values = (said or {}).get("data") or {}
+        prefix = f"{device}_"
+        names = values.get(f"{prefix}orientation_attrs")
+        if names is not None:
+            found[device] = {
+                name: values[prefix + name] for name in names if prefix + name in values
+            }
+    return found
 
 
 class OfRun(Generic[T]):

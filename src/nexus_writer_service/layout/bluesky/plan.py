@@ -103,6 +103,7 @@ class BlueskyPlan:
             "file_time": parts.moment(now),
             "creator": self._options.creator,
             "NeXus_release": self._options.nexus_release,
+            "NeXus_version": self._options.nexus_release,  # its name until 2022
             "default": ENTRY[1:],
             **versions,
         }
