@@ -5,20 +5,27 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CONSTRAINTS := requirements/constraints.txt
 
-.PHONY: help demo test test-bliss test-tango95 trees check venv redis bench clean
+.PHONY: help demo demo-bluesky test test-bliss test-tango95 test-bluesky-peer trees check venv redis \
+  bench bench-bluesky bench-tango clean
 
 help:
 	@echo "make demo        live scans become a NeXus file, with progress, verdicts and a plot"
+	@echo "make demo-bluesky  the same with a RunEngine and an EPICS motor"
 	@echo "make test        all tests"
 	@echo "make test-bliss  a real BLISS session against our writer (installs 1.6 GB once)"
+	@echo "make test-bluesky-peer  the tests of apstools, and archives, against our writer"
 	@echo "make test-tango95  the tests of the Tango device with PyTango 9.5"
 	@echo "make trees       after a change of the layout: checked-in trees and docs/layout.md anew"
 	@echo "make check       style, types, layers, spelling"
 	@echo "make bench       speed, beside the reference writer"
+	@echo "make bench-bluesky  the same for Bluesky"
 	@echo "make bench-tango how soon the Tango device answers"
 
 demo: $(VENV)/.demo redis
 	$(BIN)/python -m nexus_writer_service.testing.demo
+
+demo-bluesky: $(VENV)/.demo-bluesky
+	$(BIN)/python examples/bluesky_nxwriter.py
 
 test: venv redis
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -37,6 +44,18 @@ test-bliss: venv .bliss-venv/.done
 	.bliss-venv/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint tests/lab/bliss/constraints.txt --editable '.[tango]'
 	@echo '*' > .bliss-venv/.gitignore
+	@touch $@
+
+# apstools' published tests, as they are, with our class in place of its own; and real archives.
+test-bluesky-peer: .peer-venv/.done
+	PEER_PYTHON=.peer-venv/bin/python tests/peer/run $(ARGS)
+
+.peer-venv/.done: pyproject.toml requirements/peer.txt
+	@scripts/make-venv $(PYTHON) .peer-venv
+	.peer-venv/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint requirements/peer.txt --editable '.[bluesky]' \
+	  apstools databroker 'tiled[all]' bluesky-tiled-plugins ophyd ophyd-async punx pytest pytest-timeout
+	@echo '*' > .peer-venv/.gitignore
 	@touch $@
 
 # PyTango 9.5 needs a numpy below 2, so it has an environment of its own.
@@ -59,6 +78,9 @@ check: venv
 
 bench: venv redis $(if $(BENCH_BLISSWRITER)$(findstring --smoke,$(ARGS)),,.bench-venv/.done)
 	$(BIN)/python -m bench.compare_writers $(ARGS)
+
+bench-bluesky: venv $(if $(findstring --smoke,$(ARGS)),,.peer-venv/.done)
+	BENCH_APSTOOLS=$(wildcard .peer-venv/bin/python) $(BIN)/python -m bench.compare_bluesky $(ARGS)
 
 bench-tango: venv redis
 	$(BIN)/python -m bench.tango_latency $(ARGS)
@@ -83,9 +105,13 @@ $(VENV)/.demo: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
 	$(PIP) --constraint $(CONSTRAINTS) --editable '.[demo]'
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
-	$(PIP) --constraint $(CONSTRAINTS) --editable '.[dev]'
+$(VENV)/.demo-bluesky: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(PIP) --constraint $(CONSTRAINTS) --editable '.[demo,demo-bluesky]'
 	@touch $@ $(VENV)/.demo
 
+$(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
+	$(PIP) --constraint $(CONSTRAINTS) --editable '.[dev]'
+	@touch $@ $(VENV)/.demo $(VENV)/.demo-bluesky
+
 clean:
-	rm -rf $(VENV) .bench-venv .bliss-venv .tango95-venv demo-output .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench-venv .bliss-venv .tango95-venv .peer-venv demo-output .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -11,6 +11,7 @@ from nexus_writer_service.model.description import ChannelName, ScanKey
 from nexus_writer_service.model.events import (
     Announced,
     Ended,
+    Extended,
     Frames,
     Lost,
     Points,
@@ -104,6 +105,8 @@ class HeardScan:
                 assert all(one.over or name in told for name, one in self.channels.items())
             case Vanished():
                 self.end = event
+            case Extended():
+                raise AssertionError("BLISS tells all channels of a scan before its first point")
             case _:
                 assert self.prepared is not None, f"{event} before the scan was prepared"
                 self.channels.setdefault(event.channel, HeardChannel()).add(event)

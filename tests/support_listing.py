@@ -13,6 +13,7 @@ from nexus_writer_service.model.tree import (
     Filters,
     Group,
     ImageStack,
+    LocatedStack,
     Node,
     SoftLink,
     StreamDataset,
@@ -61,12 +62,16 @@ def _row(node: Node, length: int) -> Row:
                 "virtual": _virtual_files(node, length),
                 **_stored(node, _shape(node, length)),
             }
+        case LocatedStack():
+            return {"kind": "dataset", "virtual": [], **_stored(node, [length, *node.sample])}
         case VirtualDataset():
             sources = [source.path for source in node.sources]
             return {"kind": "dataset", "virtual": sources, **_stored(node, list(node.shape))}
 
 
-def _stored(node: StreamDataset | ImageStack | VirtualDataset, shape: list[int]) -> Row:
+def _stored(
+    node: StreamDataset | ImageStack | LocatedStack | VirtualDataset, shape: list[int]
+) -> Row:
     row: Row = {"dtype": str(node.dtype), "shape": shape}
     if node.fill is not None:
         row["fill"] = "nan" if node.fill != node.fill else node.fill

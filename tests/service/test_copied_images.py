@@ -16,7 +16,7 @@ from nexus_writer_service.layout.esrf import EsrfOptions
 from nexus_writer_service.model.description import ChannelName, Content, ImageFiles
 from nexus_writer_service.model.events import Frames
 from nexus_writer_service.model.verdict import Gap, Outcome
-from nexus_writer_service.service.scan_writer import FILES_PATIENCE
+from nexus_writer_service.service.surroundings import FILES_PATIENCE
 
 IMAGE = ChannelName("cam:image")
 COPY = EsrfOptions(external_hdf5=False, copy_non_external=True)

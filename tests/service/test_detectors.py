@@ -18,7 +18,8 @@ from tests.support_scan_writer import Bench
 from nexus_writer_service.layout.esrf import EsrfOptions
 from nexus_writer_service.model.description import ChannelName, ScanKey
 from nexus_writer_service.model.verdict import Outcome
-from nexus_writer_service.service.scan_writer import FILES_PATIENCE, ScanWriter
+from nexus_writer_service.service.scan_writer import ScanWriter
+from nexus_writer_service.service.surroundings import FILES_PATIENCE
 from nexus_writer_service.sources.bliss.scan_info import describe
 from nexus_writer_service.sources.bliss.streams import SEAL_ID, follow_stream
 

@@ -17,7 +17,8 @@ from nexus_writer_service.model.events import Ended, Frames, Lost, Points, Prepa
 from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Gap, Outcome
 from nexus_writer_service.service.disk_space import MEGABYTE
-from nexus_writer_service.service.scan_writer import COMMIT_PATIENCE, FILES_PATIENCE, ScanWriter
+from nexus_writer_service.service.scan_writer import COMMIT_PATIENCE, ScanWriter
+from nexus_writer_service.service.surroundings import FILES_PATIENCE
 
 IMAGE = ChannelName("cam:image")
 

@@ -72,6 +72,11 @@ class CommittedFile:
             raise file_error(error, path, "open") from error
 
     @property
+    def h5(self) -> h5py.File:
+        """The file as h5py has it."""
+        return self._file
+
+    @property
     def stranded_bytes(self) -> int:
         """Memory held by new bytes for which the disk had no room."""
         return self._journaled.stranded_bytes

@@ -2,8 +2,8 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
@@ -17,7 +17,10 @@ from nexus_writer_service.hdf5.failures import FAILURES, file_error
 from nexus_writer_service.hdf5.growing import GrowingDatasets
 from nexus_writer_service.hdf5.merge import Kind, KnownGroups, Merge, kind_of
 from nexus_writer_service.hdf5.options import FileOptions
+from nexus_writer_service.model.description import FileBlock
 from nexus_writer_service.model.tree import Group
+
+T = TypeVar("T")
 
 
 class NexusFile:
@@ -153,6 +156,30 @@ class NexusFile:
         """
         self._growing.append(path, start, batches)
 
+    def replace(self, path: str, start: int, batches: Sequence[np.ndarray[Any, Any]]) -> None:
+        """Take points in place of those that the stream dataset at ``path`` has from ``start`` on.
+
+        Args:
+            path: of the dataset, which must not be compressed.
+            start: index of the first point.
+            batches: as of ``append``.
+
+        Raises:
+            DatasetError: as of ``append``; or the dataset is compressed.
+        """
+        self._growing.replace(path, start, batches)
+
+    def locate(self, path: str, start: int, blocks: Sequence[FileBlock]) -> int:
+        """Points ``start ..`` of the located stack at ``path`` are, or will be, in files.
+
+        Returns:
+            How many points the stack has, or will have with the next commit.
+
+        Raises:
+            DatasetError: unknown stack.
+        """
+        return self._growing.locate(path, start, blocks)
+
     def extend(self, path: str, frames: int) -> int:
         """The image stack at ``path`` has ``frames`` frames by now; the number only grows.
 
@@ -214,6 +241,19 @@ class NexusFile:
             DatasetError: unknown dataset.
         """
         return self._growing.length(path)
+
+    def edit(self, function: Callable[[h5py.File], T]) -> T:
+        """Let a function of other people work on the file, with all points in it.
+
+        What it does shows with the next commit, like all else. It must not read through links into
+        other files, nor virtual datasets over them: HDF5 takes every other file for this one.
+
+        Args:
+            function: what to call, with the open file. What it raises is raised here.
+        """
+        self._raise(self._growing.write())
+        self._changed = True
+        return function(self._file.h5)
 
     @property
     def buffered_bytes(self) -> int:

@@ -1,5 +1,6 @@
 """All datasets of an open file that grow: streams of points and image stacks, by their path."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -18,16 +19,18 @@ from nexus_writer_service.hdf5.external import (
     create_raw,
 )
 from nexus_writer_service.hdf5.failures import FAILURES, RefusedError, cause, cure, system_error
+from nexus_writer_service.hdf5.located import Located, LocatedCopy, create_located, is_virtual
 from nexus_writer_service.hdf5.place import Place
 from nexus_writer_service.hdf5.resume import points_in
 from nexus_writer_service.hdf5.selections import Spaces
 from nexus_writer_service.hdf5.storage import Recipes, first_shape
 from nexus_writer_service.hdf5.stream import Growing, Stream
-from nexus_writer_service.hdf5.values import TEXT, file_type, stored_dtype
+from nexus_writer_service.hdf5.values import TEXT, convert, file_type, stored_dtype
 from nexus_writer_service.hdf5.virtual import create_virtual
-from nexus_writer_service.model.tree import ImageStack, StreamDataset
+from nexus_writer_service.model.description import FileBlock
+from nexus_writer_service.model.tree import ImageStack, LocatedStack, StreamDataset
 
-GrowingNode = StreamDataset | ImageStack
+GrowingNode = StreamDataset | ImageStack | LocatedStack
 
 _REFERENCE_CHUNK: Final = 1024
 
@@ -76,6 +79,8 @@ class GrowingDatasets:
         """
         if isinstance(node, StreamDataset):
             return self._recipes.create(group, node)
+        if isinstance(node, LocatedStack):
+            return create_located(group, node)
         _check(node)
         match node.storage:
             case "virtual":
@@ -113,6 +118,13 @@ class GrowingDatasets:
         if isinstance(node, StreamDataset):
             _check_stream(path, node, dataset)
             return Stream(path, dataset, node, points_in(dataset, node))
+        if isinstance(node, LocatedStack):
+            if not is_virtual(dataset):
+                raise RefusedError(f"{path} exists and is not virtual: choose another name for it")
+            place = Place(self._root, self._file, path)
+            if node.copied:
+                return LocatedCopy(place, node, self._clock, self._recipes)
+            return Located(place, node, self._clock)
         _check(node)
         place = Place(self._root, self._file, path)
         referenced = node.storage == "raw" and dataset.get_type().equal(file_type(TEXT))
@@ -158,6 +170,47 @@ class GrowingDatasets:
         if stream.waiting:
             self._active[path] = stream
 
+    def replace(self, path: str, start: int, batches: Any) -> None:
+        """Take points that stand in for others [``NexusFile.replace``]."""
+        stream = self._by_path.get(path)
+        if not isinstance(stream, Stream) or isinstance(stream, Stack):
+            raise DatasetError(f"{path} in {self._file} is not a stream dataset: merge it first")
+        if stream.problem:
+            raise DatasetError(stream.problem)
+        before = stream.nbytes
+        stream.replace(start, batches)
+        self.nbytes += stream.nbytes - before
+        self._active[path] = stream
+
+    def widen(self, path: str, node: StreamDataset) -> None:
+        """Let a stream dataset hold what ``node`` describes, with the points that it has.
+
+        Raises:
+            RefusedError: its points cannot be converted.
+        """
+        stream = self._by_path.get(path)
+        if not isinstance(stream, Stream) or isinstance(stream, Stack) or stream.takes(node):
+            return
+        stream.write(Spaces())
+        place = Place(self._root, self._file, path)
+        old = place.open()
+        dataset = self._recipes.create(place.group, node)
+        wider = Stream(path, dataset, node, 0)
+        convert(old, dataset, stream.length)
+        wider.found(stream.length)
+        place.replace(dataset)
+        self._by_path[path] = self._active[path] = wider
+
+    def locate(self, path: str, start: int, blocks: Sequence[FileBlock]) -> int:
+        """Take note of points in files [``NexusFile.locate``]."""
+        stack = self._stack(path)
+        if not isinstance(stack, Located):
+            raise DatasetError(f"{path} in {self._file} is not made of located blocks")
+        if stack.problem:
+            raise DatasetError(stack.problem)
+        self._active[path] = stack
+        return stack.locate(start, blocks)
+
     def extend(self, path: str, frames: int) -> int:
         """Take note of frames of a stack [``NexusFile.extend``]."""
         stack = self._stack(path)
@@ -202,7 +255,11 @@ class GrowingDatasets:
 
     def missing_files(self, path: str) -> tuple[str, ...]:
         """Detector files of a stack that are not there."""
-        return self._stack(path).missing_files()
+        stack = self._stack(path)
+        missing = stack.missing_files()
+        if stack.waiting:  # one that came says what the dataset is to look like
+            self._active[path] = stack
+        return missing
 
     def external_files(self, path: str) -> tuple[str, ...]:
         """Detector files that a stack refers to."""

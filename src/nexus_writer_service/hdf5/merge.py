@@ -31,6 +31,7 @@ from nexus_writer_service.model.tree import (
     ExternalLink,
     Group,
     ImageStack,
+    LocatedStack,
     Node,
     SoftLink,
     StreamDataset,
@@ -152,7 +153,7 @@ class Merge:
                     self._group(here, path, node, kind)
                 case Dataset():
                     self._dataset(here, path, node, kind)
-                case StreamDataset() | ImageStack():
+                case StreamDataset() | ImageStack() | LocatedStack():
                     self._growing_dataset(here, path, node, kind)
                 case VirtualDataset():
                     self._virtual(here, path, node, kind)
@@ -227,6 +228,9 @@ class Merge:
             dataset = self._growing.open(here, path.rpartition("/")[2], node)
             if path not in self._growing:
                 self._growing.attach(path, node, dataset, new=False)
+            elif isinstance(node, StreamDataset):
+                self._growing.widen(path, node)
+                dataset = h5d.open(here, path.rpartition("/")[2].encode())
             self._attributes(dataset, path, node.attributes)
         else:
             dataset = self._growing.create(here, node)

@@ -99,6 +99,32 @@ class Stream(Growing):
         if self.nbytes > _EARLY_BYTES and self._early and self._waiting:
             self._write_early()
 
+    def replace(self, start: int, batches: Sequence[Array]) -> None:
+        """Take points in place of those that are there from ``start`` on.
+
+        Raises:
+            DatasetError: wrong dtype or shape, or the dataset is compressed; none is taken.
+        """
+        if self._tail is not None:
+            raise DatasetError(f"{self.path}: points of a compressed dataset cannot be replaced")
+        for batch in [self._fitting(batch) for batch in batches]:
+            self._waiting.append((start, batch))
+            self.nbytes += batch.nbytes
+            start += len(batch)
+        self.length = max(self.length, start)
+
+    def takes(self, node: StreamDataset) -> bool:
+        """Whether the dataset takes what a node describes as it is; learns which lengths vary."""
+        if stored_dtype(node.dtype) != self._dtype:
+            return False
+        self._sample = node.sample
+        return True
+
+    def found(self, length: int) -> None:
+        """Learn that the dataset has this many points."""
+        self.length = length
+        self._shape = self._dataset.shape
+
     def leave_out(self, count: int) -> None:
         """Let the next points be fill."""
         self.length += count

@@ -15,6 +15,8 @@ from nexus_writer_service.model.tree import Value
 
 TEXT: Final = h5py.string_dtype()
 _BYTES: Final = h5py.string_dtype("ascii")
+_BLOCK: Final = 1 << 20
+"""Values converted at once."""
 _PLAIN_LAYOUTS: Final = (h5d.CONTIGUOUS, h5d.CHUNKED, h5d.COMPACT)
 
 _COMPACT_BYTES: Final = 1024
@@ -190,6 +192,29 @@ def link_name(name: str) -> tuple[bytes, Any]:
     properties = h5p.create(h5p.LINK_CREATE)
     properties.set_char_encoding(h5t.CSET_UTF8)
     return name.encode(), properties
+
+
+def convert(old: Any, new: Any, length: int) -> None:
+    """Give a new dataset the points of an old one, as its own type (low-level identifiers).
+
+    Args:
+        old: with ``length`` points along its first axis.
+        new: empty, of the same rank.
+        length: number of points.
+    """
+    kind = new.dtype
+    new.set_extent(old.shape)
+    step = max(1, _BLOCK // max(1, int(np.prod(old.shape[1:], initial=1))))
+    for start in range(0, length, step):
+        rows = read_rows(old, start, min(start + step, length))
+        if kind.kind == "O" and rows.dtype.kind != "O":
+            texts = np.empty(rows.shape, object)
+            texts.ravel()[:] = [str(item) for item in rows.ravel().tolist()]
+            rows = texts
+        rows = np.require(rows, None if kind.kind == "O" else kind, "C")
+        space = new.get_space()
+        space.select_hyperslab((start, *(0,) * (rows.ndim - 1)), rows.shape)
+        new.write(h5s.create_simple(rows.shape), space, rows, memory_type(kind))
 
 
 def read_rows(dataset: Any, start: int, stop: int) -> Array:

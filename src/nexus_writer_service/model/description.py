@@ -29,6 +29,8 @@ class Content(Enum):
     """Arrays (or scalars) that travel with the stream."""
     IMAGES = "images"
     """Frames that a detector server saves itself; the stream says how many there are."""
+    LOCATED = "located"
+    """Values in files of other programs, told block by block."""
     SCANS = "scans"
     """References to other scans: a sequence."""
 
@@ -55,6 +57,23 @@ class ImageFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class FileBlock:
+    """Points of one channel that follow each other in one HDF5 dataset of a file."""
+
+    path: str
+    """Absolute path of the file."""
+    data_path: str
+    """Path of the dataset inside the file."""
+    index: int
+    """Of the first one along the first axis of the dataset."""
+    points: int
+    """Number of points."""
+    each: int = 1
+    """How many entries of the first axis make one point, which has shape (each, *rest) if more
+    than one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Channel:
     """What a channel promises before its first point."""
 
@@ -72,6 +91,8 @@ class Channel:
     display_name: str | None = None
     axis: Mapping[str, Json] = field(default_factory=dict)
     """What is announced of a scanned axis: start, stop, points, axis_id, axis_kind..."""
+    aside: bool = False
+    """It tells of the points of another channel (their times): not counted unless it is amiss."""
     images: ImageFiles | None = None
     """For IMAGES: the files, or None when the frames are not saved."""
 

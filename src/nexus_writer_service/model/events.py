@@ -1,8 +1,8 @@
 """What happens to a scan, as every source tells it.
 
-The story of one scan is ``Announced, Prepared, (Points | Frames | Scans | Sealed | Lost)*, Ended``;
-steps may be missing (a scan that fails early is ended without having been prepared) but never come
-in another order. Points of one channel come in the order of their index.
+The story of one scan is ``Announced, Prepared, (Extended | Points | Located | Frames | Scans |
+Sealed | Lost)*, Ended``; steps may be missing (a scan that fails early is ended without having been
+prepared) but never come in another order. Points of one channel come in the order of their index.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nexus_writer_service.model.description import ChannelName, ScanDescription, ScanKey
+from nexus_writer_service.model.description import ChannelName, FileBlock, ScanDescription, ScanKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,20 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
+class Extended:
+    """More is known of a scan that goes on: channels that are new, or hold other values.
+
+    A channel that has points already may get a wider type, or lengths that vary.
+    """
+
+    key: ScanKey
+    scan: ScanDescription
+    warnings: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    """What of the scan will be missing in the file, apart from points of channels."""
+
+
+@dataclass(frozen=True, slots=True)
 class Points:
     """Points ``start .. start + count - 1`` of a channel of numbers."""
 
@@ -40,6 +54,8 @@ class Points:
     start: int
     batches: tuple[np.ndarray[Any, Any], ...]
     """Each of shape (points, *sample). More than one where the sample's shape varies."""
+    again: bool = False
+    """They take the place of points that were told before: the run was wound back."""
 
     @property
     def count(self) -> int:
@@ -50,6 +66,22 @@ class Points:
     def nbytes(self) -> int:
         """Memory that the points hold."""
         return sum(batch.nbytes for batch in self.batches)
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Points ``start .. start + count - 1`` of a channel are, or will be, in files."""
+
+    key: ScanKey
+    channel: ChannelName
+    start: int
+    blocks: tuple[FileBlock, ...]
+    """Where they are, in order."""
+
+    @property
+    def count(self) -> int:
+        """Number of points."""
+        return sum(block.points for block in self.blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,4 +154,16 @@ class Vanished:
     reason: str
 
 
-ScanEvent = Announced | Prepared | Points | Frames | Scans | Sealed | Lost | Ended | Vanished
+ScanEvent = (
+    Announced
+    | Prepared
+    | Extended
+    | Points
+    | Located
+    | Frames
+    | Scans
+    | Sealed
+    | Lost
+    | Ended
+    | Vanished
+)

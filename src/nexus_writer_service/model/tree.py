@@ -10,7 +10,8 @@ channel, end) and many scans share a file:
 - a dataset that exists gets the new value,
 - a link takes the place of a dataset or another link, never of a group; an external link that
   makes way takes no place but finds one,
-- a stream dataset or image stack that exists stays as it is.
+- a stream dataset or image stack that exists stays as it is; but points of a stream dataset that is
+  to hold a wider type (float after int, text after numbers) are converted.
 """
 
 from collections.abc import Mapping
@@ -95,6 +96,21 @@ class ImageStack:
 
 
 @dataclass(frozen=True, slots=True)
+class LocatedStack:
+    """A virtual dataset over blocks of files that are told as they come; it grows with them."""
+
+    channel: ChannelName
+    dtype: np.dtype[Any]
+    """Until one of the files can be read: what is in the files counts."""
+    sample: Shape
+    """Shape of one point, likewise."""
+    copied: bool = False
+    """Copy the values, once they can be read, instead of mapping them."""
+    fill: Value | None = None
+    attributes: Attributes = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class VirtualSource:
     """A block of a virtual dataset: all of ``path`` in ``file``, put at ``start``."""
 
@@ -149,7 +165,16 @@ class Group:
     attributes: Attributes = field(default_factory=dict)
 
 
-Node = Group | Dataset | StreamDataset | ImageStack | VirtualDataset | SoftLink | ExternalLink
+Node = (
+    Group
+    | Dataset
+    | StreamDataset
+    | ImageStack
+    | LocatedStack
+    | VirtualDataset
+    | SoftLink
+    | ExternalLink
+)
 
 
 def at(path: str, node: Node, nx_class: Mapping[str, str] | None = None) -> Group:
@@ -185,3 +210,38 @@ def merged(*groups: Group) -> Group:
             both = isinstance(old, Group) and isinstance(node, Group)
             children[name] = merged(old, node) if both else node  # type: ignore[arg-type]
     return Group(children, attributes)
+
+
+def news(tree: Group, known: Group) -> Group:
+    """What of a tree is not in another one: merged after that, it gives the same file.
+
+    Args:
+        tree: of which some may be known.
+        known: a tree that was merged before.
+    """
+    children: dict[str, Node] = {}
+    for name, node in tree.children.items():
+        old = known.children.get(name)
+        if isinstance(node, Group) and isinstance(old, Group):
+            left = news(node, old)
+            if left.children or left.attributes:
+                children[name] = left
+        elif not _same(node, old):
+            children[name] = node
+    attributes = {
+        name: value
+        for name, value in tree.attributes.items()
+        if name not in known.attributes or not _same(value, known.attributes[name])
+    }
+    return Group(children, attributes)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    try:
+        return bool(one == other)
+    except ValueError:  # arrays somewhere within: they are short, and may be written again
+        return False

@@ -25,6 +25,8 @@ class ChannelWriter:
     content: Content
     place: Place | None
     """Where the points go; None for a channel without a dataset (the scans of a sequence)."""
+    aside: bool = False
+    """It tells of the points of another channel."""
     begun: bool = False
     """Its first point has come, so its dataset is in the file."""
     published: int | None = None
@@ -121,7 +123,8 @@ class ChannelWriter:
         """The account of this channel for the verdict."""
         missing: tuple[str, ...] = ()
         external: tuple[str, ...] = ()
-        if self.content is Content.IMAGES and self.begun and self.place and file is not None:
+        in_files = self.content in (Content.IMAGES, Content.LOCATED)
+        if in_files and self.begun and self.place and file is not None:
             with suppress(DatasetError):  # the file lets go of a stack that is complete
                 missing = file.missing_files(self.place.path)
                 external = file.external_files(self.place.path)

@@ -5,8 +5,8 @@ from typing import Final
 
 from nexus_writer_service.errors import DatasetError
 from nexus_writer_service.layout.plan import ScanPlan
-from nexus_writer_service.model.description import ChannelName, Content, ScanDescription
-from nexus_writer_service.model.events import Frames, Lost, Points, Scans, Sealed
+from nexus_writer_service.model.description import Channel, ChannelName, Content, ScanDescription
+from nexus_writer_service.model.events import Frames, Located, Lost, Points, Scans, Sealed
 from nexus_writer_service.model.verdict import ChannelTally, Verdict
 from nexus_writer_service.service.channel_writer import ChannelWriter
 from nexus_writer_service.service.scan_file import ScanFile
@@ -19,7 +19,9 @@ _MOST_NAMED: Final = 3
 _MOST_SKIPPED: Final = 100
 """Files that are given up at once: other scans of the process wait meanwhile."""
 
-ChannelEvent = Points | Frames | Scans | Sealed | Lost
+ChannelEvent = Points | Located | Frames | Scans | Sealed | Lost
+
+_OF_FILES = (Content.IMAGES, Content.LOCATED)
 
 
 class Channels:
@@ -40,18 +42,34 @@ class Channels:
         self._file = scan_file.file
         self._troubles = troubles
         self._all: dict[ChannelName, ChannelWriter] = {}
+        self._known: Mapping[ChannelName, Channel] = {}
         self.plots_due = False
         """Channels have begun since somebody looked."""
         self.note_due = False
         """The file is to be told what cannot be seen from its datasets."""
-        for name, channel in scan.channels.items():
-            place = plan.places.get(name)
-            if place is not None or channel.content is Content.SCANS:
-                self._all[name] = ChannelWriter(name, channel.content, place)
-        self._subscans = _by_subscan(scan, self._all)
+        self._include(scan)
         for name, why in scan.unusable.items():
             self._all[name] = ChannelWriter(name, Content.NUMBERS, None)
             self._give_up(self._all[name], why)
+
+    def describe(self, scan: ScanDescription, plan: ScanPlan) -> None:
+        """Take in what is new of a scan that goes on; see ``Extended``."""
+        before, self._plan = self._known, plan
+        self._include(scan)
+        for name, channel in scan.channels.items():
+            known, writer = before.get(name), self._all.get(name)
+            if known is None or writer is None or not writer.begun:
+                continue
+            if (known.dtype, known.shape) != (channel.dtype, channel.shape):
+                self._begin(writer)
+
+    def _include(self, scan: ScanDescription) -> None:
+        self._known = scan.channels
+        for name, channel in scan.channels.items():
+            place = self._plan.places.get(name)
+            if name not in self._all and (place is not None or channel.content is Content.SCANS):
+                self._all[name] = ChannelWriter(name, channel.content, place, channel.aside)
+        self._subscans = _by_subscan(scan, self._all)
 
     # ------------------------------------------------------------------------------ events
 
@@ -77,6 +95,8 @@ class Channels:
         match event:
             case Points():
                 self._add_points(channel, event)
+            case Located():
+                self._add_located(channel, event)
             case Frames():
                 self._add_frames(channel, event)
             case Scans():
@@ -125,7 +145,8 @@ class Channels:
 
     def tallies(self) -> tuple[ChannelTally, ...]:
         """The accounts of all channels."""
-        return tuple(channel.tally(self._file) for channel in self._all.values())
+        found = [(channel.aside, channel.tally(self._file)) for channel in self._all.values()]
+        return tuple(tally for aside, tally in found if not (aside and tally.complete))
 
     def lengths(self) -> Mapping[ChannelName, int]:
         """Points of each channel that has a dataset, lost ones included."""
@@ -172,7 +193,10 @@ class Channels:
         if channel.place is None or not self._ready(channel):
             return
         try:
-            self._file.append(channel.place.path, event.start, event.batches)
+            if event.again:
+                self._file.replace(channel.place.path, event.start, event.batches)
+            else:
+                self._file.append(channel.place.path, event.start, event.batches)
         except DatasetError as error:
             self._give_up(channel, str(error))
             return
@@ -185,6 +209,16 @@ class Channels:
         channel.frames, channel.saved = event.count, event.saved
         self._extend(channel)
 
+    def _add_located(self, channel: ChannelWriter, event: Located) -> None:
+        if channel.place is None or not self._ready(channel):
+            return
+        try:
+            self._file.locate(channel.place.path, event.start, event.blocks)
+        except DatasetError as error:
+            self._give_up(channel, str(error))
+            return
+        channel.take(event.start, event.count)
+
     def _add_scans(self, channel: ChannelWriter, event: Scans) -> None:
         trees = self._plan.references(event.channel, event.references)
         self._troubles.complain(self._scan_file.merge(trees, warn=self._troubles.warn))
@@ -193,8 +227,8 @@ class Channels:
 
     @property
     def _images(self) -> list[ChannelWriter]:
-        """The channels of images that have begun."""
-        return [one for one in self._all.values() if one.content is Content.IMAGES and one.begun]
+        """The channels of images, or other values in files, that have begun."""
+        return [one for one in self._all.values() if one.content in _OF_FILES and one.begun]
 
     def _extend(self, channel: ChannelWriter) -> None:
         try:

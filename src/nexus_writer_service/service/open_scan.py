@@ -151,6 +151,13 @@ class OpenScan:
             channels.note_due = False
             self.say(Verdict(Outcome.RUNNING, channels=channels.tallies()))
 
+    def describe(self, scan: ScanDescription) -> None:
+        """More is known of the scan: its plan is made anew, and what is in the file stays."""
+        self._plan = self._around.layout(scan)
+        self._merge(self._plan.start(self._around.clock.now()))
+        if self._channels is not None:
+            self._channels.describe(scan, self._plan)
+
     def finish(self, scan: ScanDescription) -> None:
         """Write the end of the entries, but for the verdict.
 
@@ -159,6 +166,8 @@ class OpenScan:
         """
         self._merge(self._plan.finish(scan, self._around.clock.now()))
         self._merge_plots(final=True)
+        if self._scan_file is not None:
+            self._troubles.complain(self._around.finish(scan, self._scan_file.file))
         if self._scan_file is not None:
             self._troubles.warn(*self._scan_file.link_again())
 

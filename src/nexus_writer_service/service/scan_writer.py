@@ -15,7 +15,14 @@ from enum import Enum, auto
 from nexus_writer_service.errors import EntryExistsError, FileError, FileLockedError, LayoutError
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.model.description import ScanDescription
-from nexus_writer_service.model.events import Announced, Ended, Prepared, ScanEvent, Vanished
+from nexus_writer_service.model.events import (
+    Announced,
+    Ended,
+    Extended,
+    Prepared,
+    ScanEvent,
+    Vanished,
+)
 from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Outcome, Verdict, judge
 from nexus_writer_service.service.clock import until
@@ -28,8 +35,6 @@ from nexus_writer_service.service.troubles import Troubles
 
 _log = logging.getLogger(__name__)
 
-FILES_PATIENCE = 10.0
-"""Seconds after the end of a scan for which detector files that are not there yet are awaited."""
 COMMIT_PATIENCE = 600.0
 """Seconds for which a commit that fails at the end of a scan is tried again: time to make room."""
 _DISK_PERIOD = 3.0
@@ -115,9 +120,11 @@ class ScanWriter:
                 if self._stage is _Stage.ANNOUNCED:
                     # It failed before it was prepared: its entry tells when and why.
                     self._prepare(event.scan)
-                self._end(event.scan, FILES_PATIENCE)
+                self._end(event.scan, self._around.files_patience)
             case Vanished():
-                self._end_early(event.reason, FILES_PATIENCE)
+                self._end_early(event.reason, self._around.files_patience)
+            case Extended():
+                self._extend(event)
             case _:
                 if self._open is not None and self._stage is _Stage.WRITING:
                     self._open.take(event)
@@ -255,6 +262,13 @@ class ScanWriter:
         if self._lockout is None:
             for event in lockout.end_waiting():
                 self.feed(event)
+
+    def _extend(self, event: Extended) -> None:
+        self._troubles.warn(*event.warnings)
+        self._troubles.complain(list(event.problems))
+        if self._stage is _Stage.WRITING and self._open is not None:
+            self.scan = event.scan
+            self._open.describe(event.scan)
 
     # --------------------------------------------------------------------------------- end
 

@@ -65,6 +65,13 @@ ALLOWED: tuple[Extension, ...] = (
     Extension(
         "NXpositioner", "*", _FIELD, "Channels and settings of an axis keep the names BLISS gives."
     ),
+    Extension(
+        "NXmonochromator", "*", _FIELD, "The Bluesky layout: settings as the baseline has them."
+    ),
+    Extension(
+        "NXinsertion_device", "*", _FIELD, "The Bluesky layout: settings as the baseline has them."
+    ),
+    Extension("NXsource", "*", _FIELD, "The Bluesky layout: cycle and fill number of the ring."),
     Extension("NXsubentry", "*", _FIELD, "APPxrf of BLISS 1: i0, it, mca, live_time..."),
     Extension("NXsample", "*", _FIELD, "Users describe their samples in their own words."),
     Extension("*", "*", "Units of NX_ANY not specified", "A counter may have no unit."),

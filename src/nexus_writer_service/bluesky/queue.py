@@ -1,0 +1,204 @@
+"""Documents on their way from the RunEngine to the writer: taken at once, never dropped.
+
+Beyond a budget of memory they go to a temporary file, in order, so that a slow disk of the data
+neither holds up the RunEngine nor fills the memory.
+"""
+
+import logging
+import pickle
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Mapping
+from typing import IO, Any, Final
+
+_log = logging.getLogger(__name__)
+
+BUDGET: Final = 32 << 20
+"""Bytes of documents in memory above which they are spilled."""
+_VALUE_BYTES: Final = 160
+"""What a number and its time stamp hold in an event, roughly."""
+_MOST_TAKEN: Final = 5000
+_MOST_READ: Final = 100
+
+
+Item = tuple[str, Any, Any]
+"""Name of a document, the document, and what is to be known with a start document."""
+
+
+class DocumentQueue:
+    """Documents in order. One thread takes, any may put.
+
+    Args:
+        budget: bytes in memory.
+    """
+
+    def __init__(self, budget: int = BUDGET) -> None:
+        self._budget = budget
+        self._items: deque[tuple[Item, int]] = deque()
+        self._held = 0
+        self._sizes: dict[Any, int] = {}
+        self._spilled = 0
+        self._spill: IO[bytes] | None = None
+        self._read_at = 0
+        self._behind: deque[tuple[Item, int]] = deque()
+        """In memory, but behind those in the file."""
+        self._facts: deque[Any] = deque()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._urgent = False
+        self._awake = False
+        """Who takes was told that there is something."""
+        self._told = False
+        """Who takes was told not to wait for more."""
+        self._enough = budget >> 3
+        self._warned = False
+
+    def put(self, item: Item, *, urgent: bool = False) -> None:
+        """Take a document.
+
+        Args:
+            item: the document.
+            urgent: whether it should not wait for others.
+        """
+        size = self._size(item)
+        with self._changed:
+            held = self._held + size
+            if self._spilled or held > self._budget:
+                if self._behind or not self._to_file(item):
+                    self._keep(item, size)
+            else:
+                self._items.append((item, size))
+                self._held = held
+            if urgent or held > self._enough or not self._awake:
+                self._urgent = self._urgent or urgent or held > self._enough
+                if not self._awake or (self._urgent and not self._told):
+                    self._awake = True
+                    self._told = self._urgent
+                    self._changed.notify_all()
+
+    def put_event(self, document: Any) -> None:
+        """Take an event, as ``put`` does in more steps.
+
+        Raises:
+            LookupError: it has no descriptor.
+            TypeError: it is no document.
+        """
+        item = ("event", document, None)
+        size = self._sizes.get(document["descriptor"])
+        with self._lock:
+            if size and self._awake and self._held < self._enough and not self._spilled:
+                self._items.append((item, size))
+                self._held += size
+                return
+        self.put(item)
+
+    def take(self, timeout: float, gather: float) -> list[Item]:
+        """Documents, oldest first; none after ``timeout`` seconds without any.
+
+        Args:
+            timeout: seconds to wait for the first one.
+            gather: seconds to wait for more, unless one is urgent.
+        """
+        with self._changed:
+            self._awake = self._told = False
+            self._changed.wait_for(lambda: self._items or self._spilled, timeout)
+            self._awake = True
+            if (self._items or self._spilled) and not self._urgent:
+                self._changed.wait_for(lambda: self._urgent, gather)
+            self._urgent = False
+            taken: list[Item] = []
+            while self._items and len(taken) < _MOST_TAKEN:
+                item, size = self._items.popleft()
+                self._held -= size
+                taken.append(item)
+            if not taken:
+                # Few at once: whoever puts waits meanwhile.
+                taken = [self._from_file() for _ in range(min(self._spilled, _MOST_READ))]
+            self._urgent = bool(self._items or self._spilled)
+            return taken
+
+    def __len__(self) -> int:
+        return len(self._items) + self._spilled + len(self._behind)
+
+    @property
+    def spilled(self) -> int:
+        """Documents that wait in the temporary file."""
+        return self._spilled
+
+    def _size(self, item: Item) -> int:
+        """Bytes that a document holds, roughly: events of one descriptor are alike."""
+        name, document, _ = item
+        if name != "event":
+            return _size_of(document) if name.endswith("page") else _VALUE_BYTES
+        try:
+            uid = document["descriptor"]
+            size = self._sizes.get(uid)
+            if size is None:
+                size = self._sizes[uid] = _size_of(document)
+        except (LookupError, TypeError):
+            return _VALUE_BYTES
+        return size
+
+    def _keep(self, item: Item, size: int) -> None:
+        (self._behind if self._spilled else self._items).append((item, size))
+        self._held += size
+
+    def _to_file(self, item: Item) -> bool:
+        try:
+            if self._spill is None:
+                self._spill = tempfile.TemporaryFile(prefix="nexus_writer_")  # noqa: SIM115 - it stays
+                level = logging.DEBUG if self._warned else logging.WARNING
+                self._warned = True
+                _log.log(
+                    level,
+                    "documents come faster than they can be written: they wait in a temporary "
+                    "file in %s",
+                    tempfile.gettempdir(),
+                )
+            text = pickle.dumps(item[:2], pickle.HIGHEST_PROTOCOL)
+            self._spill.seek(0, 2)
+            self._spill.write(len(text).to_bytes(8, "little") + text)
+        except (OSError, pickle.PicklingError, TypeError, AttributeError) as error:
+            # Rather too much memory than a lost document.
+            _log.error("a document stays in memory, it cannot wait in a file: %s", error)
+            return False
+        self._facts.append(item[2])
+        self._spilled += 1
+        return True
+
+    def _from_file(self) -> Item:
+        if self._spill is None:
+            raise RuntimeError("nothing was spilled")
+        self._spill.seek(self._read_at)
+        length = int.from_bytes(self._spill.read(8), "little")
+        name, document = pickle.loads(self._spill.read(length))  # noqa: S301 - we wrote it
+        self._read_at += 8 + length
+        self._spilled -= 1
+        if not self._spilled:
+            self._spill.close()
+            self._spill, self._read_at = None, 0
+            self._items, self._behind = self._behind, deque()
+        return name, document, self._facts.popleft()
+
+
+def _size_of(document: Any) -> int:
+    """Bytes of the values in an event or a page of events."""
+    data = document.get("data") if isinstance(document, Mapping) else None
+    if not isinstance(data, Mapping):
+        return _VALUE_BYTES
+    total = _VALUE_BYTES
+    for value in data.values():
+        total += _VALUE_BYTES + _length(value)
+    return total
+
+
+def _length(value: Any) -> int:
+    nbytes = getattr(value, "nbytes", None)
+    if isinstance(nbytes, int):
+        return nbytes
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, list | tuple):
+        return len(value) * (8 + (_length(value[0]) if value else 0))
+    return 0

@@ -1,0 +1,1 @@
+"""Bluesky documents, told as the events of scans."""

@@ -1,0 +1,103 @@
+"""Documents wait in order, in memory and beyond it in a file."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from nexus_writer_service.bluesky.queue import DocumentQueue
+
+
+def event(number, size=100):
+    return {"descriptor": "d", "data": {"x": np.zeros(size)}, "seq_num": number}
+
+
+def numbers(items):
+    return [document["seq_num"] for _, document, _ in items]
+
+
+def taken(queue):
+    found = []
+    while len(queue):
+        found += queue.take(0.0, 0.0)
+    return found
+
+
+def test_documents_come_out_in_the_order_in_which_they_went_in():
+    queue = DocumentQueue()
+    for number in range(20):
+        queue.put(("event", event(number), None))
+    assert numbers(taken(queue)) == list(range(20))
+    assert queue.take(0.0, 0.0) == []
+
+
+def test_beyond_the_budget_they_wait_in_a_file_in_order():
+    queue = DocumentQueue(budget=5000)
+    for number in range(50):
+        queue.put(("event", event(number), ("facts", number)))
+    assert queue.spilled > 30
+    first = queue.take(0.0, 0.0)
+    for number in range(50, 60):
+        queue.put_event(event(number))
+    found = [*first, *taken(queue)]
+    assert numbers(found) == list(range(60))
+    assert [facts for _, _, facts in found[:50]] == [("facts", number) for number in range(50)]
+    assert queue.spilled == 0
+    assert np.array_equal(found[40][1]["data"]["x"], np.zeros(100))
+
+
+def test_what_cannot_wait_in_a_file_stays_in_memory_in_its_place(monkeypatch):
+    queue = DocumentQueue(budget=1500)
+    queue.put(("event", event(0), None))
+    queue.put(("event", event(1), None))
+    assert queue.spilled == 1
+    queue.put(("event", {**event(2), "lock": threading.Lock()}, None))  # no pickle takes it
+    queue.put(("event", event(3), None))
+    assert numbers(taken(queue)) == [0, 1, 2, 3]
+    queue.put(("event", event(4), None))
+    assert numbers(taken(queue)) == [4]
+
+
+def test_a_full_disk_for_the_file_loses_nothing(monkeypatch):
+    def refuse(**_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    queue = DocumentQueue(budget=10)
+    for number in range(5):
+        queue.put(("event", event(number), None))
+    assert numbers(taken(queue)) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("name", ["start", "stop"])
+def test_an_urgent_document_is_not_gathered_with_others(name):
+    queue = DocumentQueue()
+    got = threading.Event()
+
+    def take():
+        if queue.take(60.0, 60.0):
+            got.set()
+
+    thread = threading.Thread(target=take, daemon=True)
+    thread.start()
+    queue.put((name, {}, None), urgent=True)
+    assert got.wait(20)
+    thread.join()
+
+
+def test_events_of_many_threads_are_all_there():
+    queue = DocumentQueue(budget=50_000)
+
+    def put(first):
+        for number in range(first, first + 500):
+            queue.put_event(event(number))
+
+    threads = [threading.Thread(target=put, args=(first,)) for first in (0, 1000, 2000)]
+    for thread in threads:
+        thread.start()
+    found = []
+    while any(thread.is_alive() for thread in threads) or len(queue):
+        found += queue.take(0.05, 0.0)
+    expected = [*range(500), *range(1000, 1500), *range(2000, 2500)]
+    assert sorted(numbers(found)) == expected
+    assert [number for number in numbers(found) if number < 500] == list(range(500))
