@@ -154,6 +154,28 @@ def test_a_file_that_never_comes_is_missed_by_name(writer, tmp_path):
         assert values(file, "det").tolist() == [1]
 
 
+@pytest.mark.parametrize("each", [1, 2])
+def test_frames_are_copied_on_request(writer, tmp_path, each):
+    writer.copy_external_files = True
+    run = Run(detectors=["cam"])
+    descriptor = run.descriptor({"cam": {**IMAGE, "shape": [each, *SHAPE]}})
+    told = [resource(run, tmp_path / f"{n}.h5", n, frame_per_point=each) for n in (0, 1)]
+    save(tmp_path / "1.h5", frames(4 * each, first=4 * each))
+    feed(writer, [run.start(), descriptor, *told, *points(run, descriptor, range(4))])
+    feed(writer, [*points(run, descriptor, range(4), 1), run.stop()])
+    with pytest.raises(TimeoutError):
+        writer.wait_writer(0.3)  # the first file is late
+    save(tmp_path / "0.h5", frames(4 * each))
+    result = only(writer.wait_writer())
+    assert result.ok
+    for number in (0, 1):
+        (tmp_path / f"{number}.h5").unlink()
+    found, virtual = stored(result)
+    assert not virtual
+    expected = frames(8 * each)
+    assert np.array_equal(found, expected if each == 1 else expected.reshape(8, 2, *SHAPE))
+
+
 def test_paths_of_another_machine_are_mapped(writer, tmp_path):
     save(tmp_path / "cam.h5", frames(1))
     writer.path_map = {"/ioc": "/nowhere", "/ioc/data": str(tmp_path)}

@@ -47,6 +47,8 @@ class NXWriter(Hooks):
     """Kept for subclasses; what is missing is in the verdict."""
     path_map: Mapping[str, str] = {}
     """How directories of the machines that write detector files are called on this one."""
+    copy_external_files: bool = False
+    """Copy what detectors have in files of their own, instead of mapping it."""
     as_apstools: bool = False
     """Write what apstools writes also where that is no valid NeXus, or no YAML for safe loaders."""
 
@@ -173,6 +175,7 @@ class NXWriter(Hooks):
             title=self._own_title(),
             aps=self._aps,
             as_apstools=self.as_apstools,
+            copy_external_files=self.copy_external_files,
             omitted=frozenset(part for hook, part in OMITTED.items() if self._overridden(hook)),
         )
 

@@ -19,7 +19,7 @@ from nexus_writer_service.hdf5.external import (
     create_raw,
 )
 from nexus_writer_service.hdf5.failures import FAILURES, RefusedError, cause, cure, system_error
-from nexus_writer_service.hdf5.located import Located, create_located, is_virtual
+from nexus_writer_service.hdf5.located import Located, LocatedCopy, create_located, is_virtual
 from nexus_writer_service.hdf5.place import Place
 from nexus_writer_service.hdf5.resume import points_in
 from nexus_writer_service.hdf5.selections import Spaces
@@ -121,7 +121,10 @@ class GrowingDatasets:
         if isinstance(node, LocatedStack):
             if not is_virtual(dataset):
                 raise RefusedError(f"{path} exists and is not virtual: choose another name for it")
-            return Located(Place(self._root, self._file, path), node, self._clock)
+            place = Place(self._root, self._file, path)
+            if node.copied:
+                return LocatedCopy(place, node, self._clock, self._recipes)
+            return Located(place, node, self._clock)
         _check(node)
         place = Place(self._root, self._file, path)
         referenced = node.storage == "raw" and dataset.get_type().equal(file_type(TEXT))

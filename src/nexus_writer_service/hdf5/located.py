@@ -1,4 +1,4 @@
-"""Virtual datasets over blocks of files of other programs, told as they come.
+"""Datasets over blocks of files of other programs, told as they come: mapped, or copied.
 
 What a file holds is learned from the first one that can be read; until then it is what was
 announced. A dataset over files that are not there reads as fill, and its files are missed.
@@ -18,13 +18,17 @@ from nexus_writer_service.hdf5.external import Clock, Stack
 from nexus_writer_service.hdf5.failures import FAILURES
 from nexus_writer_service.hdf5.place import Place
 from nexus_writer_service.hdf5.selections import Spaces
+from nexus_writer_service.hdf5.storage import Recipes
+from nexus_writer_service.hdf5.stream import Stream
 from nexus_writer_service.hdf5.virtual import create_virtual
 from nexus_writer_service.model.description import FileBlock, Shape
-from nexus_writer_service.model.tree import LocatedStack, VirtualSource
+from nexus_writer_service.model.tree import LocatedStack, StreamDataset, VirtualSource
 
 _PAUSE: Final = 20.0
 """A dataset is made anew at the earliest after this many times what it took the last time."""
 _MOST_NAMED: Final = 20
+_COPIED_AT_ONCE: Final = 8 << 20
+"""Bytes that are copied at once."""
 
 _Learned = tuple[np.dtype[Any], Shape]
 
@@ -149,6 +153,64 @@ class Located(Stack):
                 source_shape=(block.index + entries, *rest),
                 start=(row, *(0,) * (len(rest) + many)),
             )
+
+
+class LocatedCopy(Located):
+    """Blocks whose values are copied once their files hold them, some megabytes at a time."""
+
+    def __init__(self, place: Place, node: LocatedStack, clock: Clock, recipes: Recipes) -> None:
+        super().__init__(place, node, clock)
+        self._recipes = recipes
+        self._copy: Stream | None = None
+
+    def external_files(self) -> tuple[str, ...]:
+        """None: the values are here."""
+        return ()
+
+    def _learn(self) -> None:
+        before = len(self._unseen)
+        super()._learn()
+        self._due = self._due or len(self._unseen) < before
+
+    def write(self, spaces: Spaces) -> None:
+        """Copy what can be read by now."""
+        self._due = False
+        self._learn()
+        self._due = False
+        if self._learned is None:
+            return
+        for row, block in self._blocks:
+            if (block.path, block.data_path) not in self._unseen:
+                if row + block.points > self._stream(block).length:
+                    self._copy_block(row, block, spaces)
+            elif not self.settled:
+                return  # in order; only at the end is a file that is missing passed over
+
+    def _stream(self, block: FileBlock) -> Stream:
+        """The dataset for the copies, which takes the place of the empty one."""
+        if self._copy is None:
+            dtype, shape = self._learned or (self._node.dtype, ())
+            sample = (block.each, *shape[1:]) if block.each > 1 else shape[1:]
+            node = StreamDataset(self._node.channel, dtype, sample, fill=_fill(dtype))
+            dataset = self._recipes.create(self.place.group, node)
+            self.place.replace(dataset)
+            self._copy = Stream(self.place.path, dataset, node, 0)
+        return self._copy
+
+    def _copy_block(self, row: int, block: FileBlock, spaces: Spaces) -> None:
+        stream = self._stream(block)
+        with h5py.File(block.path, "r", locking=False) as file:
+            dataset = file[block.data_path]
+            nbytes = max(1, dataset.nbytes // max(1, len(dataset))) * block.each
+            step = max(1, _COPIED_AT_ONCE // nbytes)
+            for first in range(max(0, stream.length - row), block.points, step):
+                stop = min(first + step, block.points)
+                index = block.index + first * block.each
+                values = dataset[index : index + (stop - first) * block.each]
+                if block.each > 1:
+                    values = values.reshape(-1, block.each, *values.shape[1:])
+                stream.append(row + first, [values])
+                stream.write(spaces)
 
 
 def create_located(group: Any, node: LocatedStack) -> Any:

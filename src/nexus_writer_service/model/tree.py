@@ -104,6 +104,8 @@ class LocatedStack:
     """Until one of the files can be read: what is in the files counts."""
     sample: Shape
     """Shape of one point, likewise."""
+    copied: bool = False
+    """Copy the values, once they can be read, instead of mapping them."""
     fill: Value | None = None
     attributes: Attributes = field(default_factory=dict)
 

@@ -26,5 +26,7 @@ class BlueskyOptions:
     """Source and undulator of the Advanced Photon Source."""
     as_apstools: bool = False
     """Write what apstools writes also where that is no valid NeXus, or no safe YAML."""
+    copy_external_files: bool = False
+    """Copy what detectors have in files of their own, instead of mapping it."""
     omitted: frozenset[str] = frozenset()
     """Parts that are left to others: source, sample, user, monochromator..."""

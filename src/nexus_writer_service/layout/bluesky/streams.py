@@ -156,7 +156,8 @@ def _datasets(
 
 def _values(view: View, channel: Channel, said: Attributes) -> Node:
     if channel.content.value == "located":
-        return LocatedStack(channel.name, channel.dtype, channel.shape, _fill(channel.dtype), said)
+        copied, fill = view.options.copy_external_files, _fill(channel.dtype)
+        return LocatedStack(channel.name, channel.dtype, channel.shape, copied, fill, said)
     return _stream(view, channel.name, channel.dtype, channel.shape, said)
 
 
