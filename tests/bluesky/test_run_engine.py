@@ -44,8 +44,8 @@ def test_a_scan_and_what_is_replayed_of_it_are_alike(engine, writer, tmp_path):
     (live,) = writer.wait_writer()
     assert live.ok
     writer.file_name = tmp_path / "replayed.h5"
-    replay([documents], writer.receiver)
-    (again,) = writer.wait_writer()
+    replay([documents], writer.receiver)  # which waits for the file
+    again = writer.results[-1]
     assert again.ok
     with h5py.File(live.file) as one, h5py.File(again.file) as other:
         names: list[str] = []

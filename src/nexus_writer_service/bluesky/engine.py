@@ -6,6 +6,7 @@ They live from a start document until the last run is in its file, and end with 
 import logging
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -104,6 +105,9 @@ class Engine:
         self._ending: set[str] = set()
         """Runs whose stop document has been received, and whose result is not known."""
         self._results: list[RunResult] = []
+        """Those that nobody has asked for."""
+        self.results: deque[RunResult] = deque(maxlen=_MOST_RESULTS)
+        """The newest ones."""
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._targets = Targets()
@@ -199,7 +203,7 @@ class Engine:
             for uid in list(self._open):
                 one = self._open.pop(uid)
                 verdict = Verdict(Outcome.INTERRUPTED, ("the writer was ended",))
-                self._results.append(RunResult(uid, one.path, verdict))
+                self._keep(RunResult(uid, one.path, verdict))
             self._ending.clear()
             self._changed.notify_all()
 
@@ -256,10 +260,14 @@ class Engine:
     def _tell(self, uid: str, begin: RunBegin, result: RunResult) -> None:
         self._face.done(begin.facts, result)
         with self._changed:
-            self._results = [*self._results[-_MOST_RESULTS:], result]
+            self._keep(result)
             self._open.pop(uid, None)
             self._ending.discard(uid)
             self._changed.notify_all()
+
+    def _keep(self, result: RunResult) -> None:
+        self._results = [*self._results[1 - _MOST_RESULTS :], result]
+        self.results.append(result)
 
     def _without_run(self, documents: list[tuple[str, Any]]) -> None:
         """Stop documents of runs that are not known end nothing: nobody is to wait for them."""

@@ -102,6 +102,11 @@ class NXWriter(Hooks):
         """
         return self._engine.wait(timeout)
 
+    @property
+    def results(self) -> tuple[RunResult, ...]:
+        """What became of the newest runs (at most 1000), the last one last."""
+        return tuple(self._engine.results)
+
     def wait_writer_plan_stub(
         self, timeout: float | None = None
     ) -> Generator[Any, Any, tuple[RunResult, ...]]:

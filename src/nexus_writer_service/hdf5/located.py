@@ -162,6 +162,13 @@ class LocatedCopy(Located):
         super().__init__(place, node, clock)
         self._recipes = recipes
         self._copy: Stream | None = None
+        self._held_up = False
+        """A file that is missing keeps those behind it from being copied."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there may be something to copy."""
+        return self._due or (self.settled and self._held_up)
 
     def external_files(self) -> tuple[str, ...]:
         """None: the values are here."""
@@ -177,6 +184,7 @@ class LocatedCopy(Located):
         self._due = False
         self._learn()
         self._due = False
+        self._held_up = False
         if self._learned is None:
             return
         for row, block in self._blocks:
@@ -184,7 +192,9 @@ class LocatedCopy(Located):
                 if row + block.points > self._stream(block).length:
                     self._copy_block(row, block, spaces)
             elif not self.settled:
-                return  # in order; only at the end is a file that is missing passed over
+                self._held_up = True  # in order; only at the end is a missing file passed over
+                return
+        self._held_up = False
 
     def _stream(self, block: FileBlock) -> Stream:
         """The dataset for the copies, which takes the place of the empty one."""
