@@ -239,6 +239,22 @@ def test_a_newest_file_with_too_few_frames_is_missing(file, images):
     assert file.missing_files("/d") == ()
 
 
+@pytest.mark.parametrize("storage", ["virtual", "uris"])
+def test_a_newest_file_without_the_frame_that_it_has_room_for_is_missing(file, images, storage):
+    images.mkdir()
+    newest = images / "cam_0000.h5"
+    make(file, stack(hdf5_files(images), storage=storage))
+    with h5py.File(newest, "w") as other:
+        data = other.create_dataset(DATA_PATH, (3, 3, 4), "u2", chunks=(1, 3, 4))
+        data[:2] = pixels(0, 2)
+    file.extend("/d", 2)
+    assert file.missing_files("/d") == ()
+    file.extend("/d", 3)
+    assert file.missing_files("/d") == (str(newest),)
+    save_hdf5(images, 0, pixels(0, 3))
+    assert file.missing_files("/d") == ()
+
+
 def test_a_file_that_cannot_be_opened_or_lacks_the_dataset_is_missing(file, images):
     images.mkdir()
     newest = images / "cam_0000.h5"
