@@ -1,11 +1,10 @@
-"""How far the writer of one scan is."""
+"""The stages of a scan writer, from the announcement of its scan to letting go of the file."""
 
 from enum import Enum, auto
-from typing import Final
 
 
 class Stage(Enum):
-    """How far the writer of one scan is."""
+    """How far the writing of a scan is."""
 
     ANNOUNCED = auto()
     LOCKED_OUT = auto()
@@ -18,5 +17,5 @@ class Stage(Enum):
     OVER = auto()
 
 
-ENDABLE: Final = (Stage.ANNOUNCED, Stage.LOCKED_OUT, Stage.REFUSED, Stage.WRITING)
-"""The stages in which the end of the scan is still to come."""
+ENDABLE = (Stage.ANNOUNCED, Stage.LOCKED_OUT, Stage.REFUSED, Stage.WRITING)
+"""Stages in which the end of the scan is awaited."""
