@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CONSTRAINTS := requirements/constraints.txt
 
-.PHONY: help demo demo-bluesky test test-bliss test-bluesky-peer trees check venv redis bench \
-  bench-bluesky clean
+.PHONY: help demo demo-bluesky test test-bliss test-tango95 test-bluesky-peer trees check venv redis \
+  bench bench-bluesky bench-tango clean
 
 help:
 	@echo "make demo        live scans become a NeXus file, with progress, verdicts and a plot"
@@ -14,10 +14,12 @@ help:
 	@echo "make test        all tests"
 	@echo "make test-bliss  a real BLISS session against our writer (installs 1.6 GB once)"
 	@echo "make test-bluesky-peer  the tests of apstools, and archives, against our writer"
+	@echo "make test-tango95  the tests of the Tango device with PyTango 9.5"
 	@echo "make trees       after a change of the layout: checked-in trees and docs/layout.md anew"
 	@echo "make check       style, types, layers, spelling"
 	@echo "make bench       speed, beside the reference writer"
 	@echo "make bench-bluesky  the same for Bluesky"
+	@echo "make bench-tango how soon the Tango device answers"
 
 demo: $(VENV)/.demo redis
 	$(BIN)/python -m nexus_writer_service.testing.demo
@@ -56,6 +58,17 @@ test-bluesky-peer: .peer-venv/.done
 	@echo '*' > .peer-venv/.gitignore
 	@touch $@
 
+# PyTango 9.5 needs a numpy below 2, so it has an environment of its own.
+test-tango95: .tango95-venv/.done redis
+	.tango95-venv/bin/python -m pytest tests/tango tests/testing/test_tango_database.py $(PYTEST_ARGS)
+
+.tango95-venv/.done: pyproject.toml requirements/tango95.txt
+	@scripts/make-venv $(PYTHON) .tango95-venv
+	.tango95-venv/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint requirements/tango95.txt --editable '.[testing]' pytest pytest-timeout hypothesis PyYAML
+	@echo '*' > .tango95-venv/.gitignore
+	@touch $@
+
 check: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -68,6 +81,9 @@ bench: venv redis $(if $(BENCH_BLISSWRITER)$(findstring --smoke,$(ARGS)),,.bench
 
 bench-bluesky: venv $(if $(findstring --smoke,$(ARGS)),,.peer-venv/.done)
 	BENCH_APSTOOLS=$(wildcard .peer-venv/bin/python) $(BIN)/python -m bench.compare_bluesky $(ARGS)
+
+bench-tango: venv redis
+	$(BIN)/python -m bench.tango_latency $(ARGS)
 
 # The reference writer, in an environment of its own.
 .bench-venv/.done: requirements/bench.txt
@@ -98,4 +114,4 @@ $(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(VENV)/bin/python
 	@touch $@ $(VENV)/.demo $(VENV)/.demo-bluesky
 
 clean:
-	rm -rf $(VENV) .bench-venv .bliss-venv .peer-venv demo-output .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench-venv .bliss-venv .tango95-venv .peer-venv demo-output .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,69 +1,96 @@
-"""How long the Tango device takes to answer while scans are being written.
+"""How long a writer's Tango device takes to answer, and to know of a new scan.
 
-    python -m bench.tango_latency [--scans 20] [--seconds 10]
+    make bench-tango
+    python -m bench.tango_latency [--scans 20] [--seconds 3] [--creations 500]
+    python -m bench.tango_latency --device NAME --redis URL      a device that is there
 
-Starts a Tango database, a Redis, the device server, and a process that publishes scans; prints the
-quantiles of each command, and how soon ``scan_exists`` is true after a scan was created, asked once
-as BLISS does.
+Two devices in turn: ours, and a dummy that does nothing, which tells how much of each figure is
+Tango's and the machine's. First nothing else runs, then our device writes scans.
 """
 
 import argparse
+import json
 import os
-import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import tango
+from bench.report import machine
+from bench.scan_creations import ScanFactory
+from bench.tango_subjects import SESSION, Scene, Subject, own_scene, scans_going_on, scene_of
 
-from nexus_writer_service.testing.redis_server import RedisServer, initialise
-from nexus_writer_service.testing.simulation import SimulatedSession, designs
-from nexus_writer_service.testing.tango_database import TangoDatabase
+from nexus_writer_service.testing.simulation import SimulatedSession
 
-SESSION = "test_session"
-DEVICE = f"id00/bliss_nxwriter/{SESSION}"
+COMMANDS = (
+    *("scan_exists", "scan_has_write_permissions", "scan_disk_space_error"),
+    *("scan_disk_space_warning", "scan_state", "scan_state_reason"),
+)
+"""What BLISS asks about a scan, in its order; ``State`` comes before."""
 ATTRIBUTES = ("scan_names", "scan_states", "scan_info", "lag_seconds")
+_PAUSE = 0.002
+"""Seconds between two questions."""
+_BETWEEN_SCANS = 0.05
+_GIVE_UP = 10.0
+"""Seconds after which BLISS gives a scan up that its writer does not know."""
+_SETTLING = 11.0
+"""Seconds for which a server that was just started may be busy with what it finds."""
+_FIRST = 100_000
+"""Numbers of new scans begin well above those of the simulated session."""
+_ROUNDS = 4
+"""Turns that the devices take."""
 
 
-def publish(url: str, folder: Path, scans: int, period: float) -> None:
-    """Publish scans in parallel until the process is ended."""
-    with SimulatedSession(url, data_root=folder, data_writer="nexus") as session:
-        print("publishing", flush=True)
-        threads = [
-            threading.Thread(target=lambda: session.loopscan(1_000_000, period=period), daemon=True)
-            for _ in range(scans)
-        ]
-        for thread in threads:
-            thread.start()
-        sys.stdin.read()
-        os._exit(0)
+@dataclass(frozen=True, slots=True)
+class Row:
+    """How long something took, in milliseconds."""
+
+    device: str
+    scans: int
+    """That are being written meanwhile."""
+    what: str
+    count: int
+    p50: float
+    p90: float
+    p99: float
+    most: float
+    within_2_ms: float
+    """Share."""
+    load: float
+    """Load average of the machine at the end."""
 
 
-@contextmanager
-def started(*command: str, **variables: str) -> Iterator[None]:
-    """A process of ours, until the end of the block."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command],
-        env=os.environ | variables,
-        stdin=subprocess.PIPE,
-        stdout=sys.stderr,
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
+class Measurements:
+    """Collects milliseconds by device and question."""
+
+    def __init__(self, scans: int) -> None:
+        self._scans = scans
+        self._taken: dict[tuple[str, str], list[float]] = {}
+
+    def add(self, device: str, what: str, milliseconds: Sequence[float]) -> None:
+        """Keep some more."""
+        self._taken.setdefault((what, device), []).extend(milliseconds)
+
+    def rows(self) -> list[Row]:
+        """One for each question and device, those of one question together."""
+        load = os.getloadavg()[0]
+        questions = list(dict.fromkeys(what for what, _ in self._taken))
+        found = []
+        for what, device in sorted(self._taken, key=lambda one: questions.index(one[0])):
+            taken = np.array(self._taken[what, device])
+            p50, p90, p99 = (float(one) for one in np.percentile(taken, [50, 90, 99]))
+            most, share = float(taken.max()), float((taken <= 2).mean())
+            found.append(
+                Row(device, self._scans, what, len(taken), p50, p90, p99, most, share, load)
+            )
+        return found
 
 
-def timed(call: Callable[[], object], seconds: float, pause: float = 0.002) -> list[float]:
+def timed(call: Callable[[], object], seconds: float) -> list[float]:
     """Milliseconds that calls take, one after the other."""
     taken = []
     end = time.perf_counter() + seconds
@@ -71,108 +98,108 @@ def timed(call: Callable[[], object], seconds: float, pause: float = 0.002) -> l
         began = time.perf_counter()
         call()
         taken.append((time.perf_counter() - began) * 1e3)
-        time.sleep(pause)
+        time.sleep(_PAUSE)
     return taken
 
 
-def announced(device: tango.DeviceProxy, session: SimulatedSession, count: int) -> list[float]:
-    """Milliseconds from the creation of scans to the answer that they exist, which must be yes."""
-    taken = []
+def ask_commands(subject: Subject, scan: str, seconds: float, into: Measurements) -> None:
+    """What the commands and attributes take, with a scan that the device knows."""
+    into.add(subject.name, "State", timed(subject.device.state, seconds))
+    for command in COMMANDS:
+        call = lambda command=command: subject.device.command_inout(command, scan)  # noqa: E731
+        into.add(subject.name, command, timed(call, seconds))
+    for attribute in filter(subject.has, ATTRIBUTES):
+        read = lambda name=attribute: subject.device.read_attribute(name)  # noqa: E731
+        into.add(subject.name, attribute, timed(read, seconds))
+
+
+def ask_for_new_scans(
+    subject: Subject, factory: ScanFactory, count: int, into: Measurements
+) -> None:
+    """What it takes until the device answers that a new scan exists, asked at once and again."""
+    since_sent, since_done, at_first = [], [], 0
     for _ in range(count):
-        scan = session.open(lambda setting: designs.loopscan(setting, 1))
-        began = time.perf_counter()
-        if not device.scan_exists(scan.record.key):
-            raise RuntimeError("scan_exists said no")
-        taken.append((time.perf_counter() - began) * 1e3)
-        scan.close("USER_ABORT")
-    return taken
+        scan = factory.create()
+        found = subject.device.scan_exists(scan.name)
+        at_first += bool(found)
+        while not found:
+            if time.perf_counter() > scan.done + _GIVE_UP:
+                raise TimeoutError(f"{subject.name} does not know of {scan.name}")
+            found = subject.device.scan_exists(scan.name)
+        now = time.perf_counter()
+        since_sent.append((now - scan.sent) * 1e3)
+        since_done.append((now - scan.done) * 1e3)
+        factory.end(scan)
+        time.sleep(_BETWEEN_SCANS)
+    into.add(subject.name, "created -> scan_exists", since_done)
+    into.add(subject.name, "creation sent -> scan_exists", since_sent)
+    if at_first < count:
+        print(f"{subject.name}: {count - at_first} of {count} first answers were no", flush=True)
 
 
-def show(name: str, taken: list[float]) -> None:
-    """One row of the table."""
-    p50, p90, p99 = np.percentile(taken, [50, 90, 99])
-    print(
-        f"{name:32} {len(taken):6} {p50:8.2f} {p90:8.2f} {p99:8.2f} {max(taken):8.2f}", flush=True
+def measure(scene: Scene, options: argparse.Namespace, scans: int) -> list[Row]:
+    """All figures with that many scans being written."""
+    into = Measurements(scans)
+    load: AbstractContextManager[None] = nullcontext()
+    if scans:
+        load = scans_going_on(scene, scans, options.period)
+    session = SimulatedSession(
+        scene.redis,
+        name=SESSION,
+        data_root=scene.folder / f"beside_{scans}",
+        data_writer="nexus",
     )
+    with load, session:
+        factory = ScanFactory(session, first=_FIRST * (1 + scans))
+        known = factory.create()
+        for subject in scene.subjects:
+            subject.device.scan_exists(known.name)
+        for _ in range(_ROUNDS):
+            for subject in scene.subjects:
+                ask_commands(subject, known.name, options.seconds / _ROUNDS, into)
+                ask_for_new_scans(subject, factory, options.creations // _ROUNDS, into)
+        factory.end(known)
+        factory.close()
+    return into.rows()
 
 
-def register(host: str) -> None:
-    """Register the device."""
-    name, _, port = host.partition(":")
-    database = tango.Database(name, int(port))
-    info = tango.DbDevInfo()
-    info.name, info.server, info._class = DEVICE, "nexuswriter/bench", "NexusWriter"  # noqa: SLF001
-    database.add_device(info)
-    database.put_device_property(DEVICE, {"session": [SESSION], "nohistory": ["true"]})
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Wait for a condition."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            if condition():
-                return
-        except tango.DevFailed:
-            pass
-        if time.monotonic() > end:
-            raise TimeoutError
-        time.sleep(0.05)
-
-
-def measure(device: tango.DeviceProxy, session: SimulatedSession, seconds: float) -> None:
-    """Print the table."""
-    name = device.scan_names[0]
-    print(f"{'ms':32} {'n':>6} {'p50':>8} {'p90':>8} {'p99':>8} {'max':>8}")
-    show("State", timed(device.state, seconds))
-    for command in (
-        *("scan_exists", "scan_state", "scan_state_reason", "scan_url"),
-        *("scan_has_write_permissions", "scan_disk_space_error", "scan_disk_space_warning"),
-    ):
-        show(command, timed(lambda c=command: device.command_inout(c, name), seconds))  # type: ignore[misc]
-    for attribute in ATTRIBUTES:
-        show(attribute, timed(lambda a=attribute: device.read_attribute(a), seconds))  # type: ignore[misc]
-    show("created -> scan_exists is true", announced(device, session, 200))
+def show(rows: Sequence[Row]) -> None:
+    """In Markdown, so that it can be pasted."""
+    print("| ms | device | scans | n | p50 | p90 | p99 | max | within 2 ms |")
+    print("|---|---|---:|---:|---:|---:|---:|---:|---:|")
+    for row in rows:
+        times = " | ".join(f"{one:.2f}" for one in (row.p50, row.p90, row.p99, row.most))
+        print(
+            f"| {row.what} | {row.device} | {row.scans} | {row.count} | {times} | "
+            f"{row.within_2_ms:.1%} |"
+        )
+    loads = [row.load for row in rows]
+    print(f"load average {min(loads):.1f} to {max(loads):.1f}", flush=True)
 
 
 def main() -> None:
-    """Measure."""
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--scans", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=5.0, help="for each command")
-    parser.add_argument("--period", type=float, default=0.1, help="seconds between points")
-    parser.add_argument("--publish", nargs=2, help=argparse.SUPPRESS)
+    """Measure, print a table, write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], allow_abbrev=False)
+    parser.add_argument("--scans", type=int, default=20, help="that are written (and none)")
+    parser.add_argument("--period", type=float, default=0.1, help="seconds between their points")
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each question")
+    parser.add_argument("--creations", type=int, default=500, help="new scans asked for")
+    parser.add_argument("--device", help="measure this device instead, in TANGO_HOST's database")
+    parser.add_argument("--redis", help="URL of the database of scans that it listens to")
+    parser.add_argument("--out", type=Path, default=Path("bench/out/tango_latency.json"))
     options = parser.parse_args()
-    if options.publish:
-        url, folder = options.publish
-        publish(url, Path(folder), options.scans, options.period)
-        return
-    with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        database = stack.enter_context(TangoDatabase())
-        redis = stack.enter_context(RedisServer())
-        initialise(redis.url)
-        os.environ["TANGO_HOST"] = database.host
-        register(database.host)
-        writer = ("nexus_writer_service", "bench", "--grace=0")
-        stack.enter_context(started(*writer, REDIS_DATA_URL=redis.url))
-        device = tango.DeviceProxy(DEVICE)
-        wait_until(lambda: device.state() == tango.DevState.ON)
-        arguments = ("--scans", str(options.scans), "--period", str(options.period))
-        here = ("bench.tango_latency", *arguments, "--publish", redis.url, folder)
-        if options.scans:
-            stack.enter_context(started(*here))
-            wait_until(lambda: device.active_scans == options.scans)
-            wait_until(lambda: device.points_per_second > 0)
-        session = SimulatedSession(
-            redis.url, name=SESSION, data_root=Path(folder) / "more", data_writer="nexus"
-        )
-        with session:
-            if not options.scans:
-                session.loopscan(1)
-                wait_until(lambda: bool(device.scan_names))
-            measure(device, session, options.seconds)
-        print(f"points per second: {device.points_per_second:.0f}, lag {device.lag_seconds:.2f} s")
+    if (options.device is None) != (options.redis is None):
+        sys.exit("--device and --redis go together")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        place = scene_of(options.device, options.redis, folder) if options.device else None
+        with place or own_scene(folder) as scene:
+            time.sleep(_SETTLING)
+            rows = [row for scans in (0, options.scans) for row in measure(scene, options, scans)]
+    show(rows)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    document = {"machine": machine(), "rows": [asdict(row) for row in rows]}
+    options.out.write_text(json.dumps(document, indent=1) + "\n")
 
 
 if __name__ == "__main__":

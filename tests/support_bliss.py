@@ -6,7 +6,7 @@ its streams; ``listings/<kind>.json`` the objects of each file that the referenc
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ class RecordedScan:
     document: dict[str, Any]
     lengths: dict[ChannelName, int]
     refers_to: tuple[ScanReference, ...] = ()
-    """For a sequence: its scans, where they are not in the same file."""
+    """For a sequence: its scans."""
 
     @property
     def described(self) -> ScanDescription:
@@ -35,7 +35,18 @@ class RecordedScan:
 
 def recorded_scans(kind: str) -> list[RecordedScan]:
     found = json.loads((DATA / "scans" / f"{kind}.json").read_text(encoding="utf-8"))
-    return [RecordedScan(ScanKey(one["key"]), one["document"], one["lengths"]) for one in found]
+    scans = [RecordedScan(ScanKey(one["key"]), one["document"], one["lengths"]) for one in found]
+    return [replace(one, refers_to=_scans_of(one, scans)) for one in scans]
+
+
+def _scans_of(sequence: RecordedScan, scans: list[RecordedScan]) -> tuple[ScanReference, ...]:
+    """What a sequence refers to: the other scans of its recording."""
+    infos = [one.document["info"] for one in scans if one.key != sequence.key]
+    return tuple(
+        ScanReference(ScanKey("esrf:scan:X"), number, info["filename"], (f"{number}.1",))
+        for info in infos[: sequence.lengths.get(ChannelName("SUBSCANS"), 0)]
+        if (number := info["scan_nb"])
+    )
 
 
 def recorded_scan(kind: str, number: int = 0) -> RecordedScan:

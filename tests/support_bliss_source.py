@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import redis
-from tests.support_bliss_events import HeardScan
+from tests.support_bliss_events import Heard, HeardScan, listen
 
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.events import Ended
+from nexus_writer_service.sources.bliss.session import BlissSource
 from nexus_writer_service.testing.redis_server import RedisServer, initialise
 from nexus_writer_service.testing.simulation import (
     ScanRecord,
@@ -60,6 +61,21 @@ def check(scan: HeardScan, record: ScanRecord) -> None:
 
 def loopscan(session: SimulatedSession, points: int, **options) -> SimulatedScan:
     return session.open(lambda setting: designs.loopscan(setting, points), **options)
+
+
+@contextmanager
+def half_told(
+    session: SimulatedSession, source: BlissSource, heard: Heard | None = None, **options
+) -> Iterator[tuple[SimulatedScan, Heard]]:
+    """A scan of 10 points, 4 of which have been published and told; what has been heard."""
+    with loopscan(session, 10, **options) as scan:
+        scan.prepare()
+        scan.start()
+        scan.publish(4)
+        key = scan.record.key
+        heard = listen(source, lambda heard: key in heard.scans, heard)
+        listen(source, lambda heard: heard.length(key, DIODE) == 4, heard)
+        yield scan, heard
 
 
 @contextmanager

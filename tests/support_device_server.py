@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import tango
@@ -26,6 +26,7 @@ class DeviceServer:
         folder: for its output and its state.
         sessions: one device for each.
         instance: of the server.
+        program: what Python runs as the server.
         properties: of all devices.
     """
 
@@ -36,6 +37,7 @@ class DeviceServer:
         folder: Path,
         *sessions: str,
         instance: str = "nexuswriters",
+        program: Sequence[str] = ("-m", "nexus_writer_service"),
         properties: Mapping[str, object] | None = None,
     ) -> None:
         self._log = folder / f"{instance}.log"
@@ -45,6 +47,7 @@ class DeviceServer:
             "XDG_STATE_HOME": str(folder / "state"),
         }
         self._instance = instance
+        self._program = program
         self.database = database
         family = "bliss_nxwriter" if instance == "nexuswriters" else instance
         self.names = [f"id00/{family}/{session}" for session in sessions]
@@ -74,7 +77,7 @@ class DeviceServer:
 
     def start(self, *options: str, wait: bool = True, **environment: str) -> None:
         """Start the server and wait until it answers."""
-        command = [sys.executable, "-m", "nexus_writer_service", self._instance, "--log=info"]
+        command = [sys.executable, *self._program, self._instance, "--log=info"]
         with self._log.open("ab") as output:
             self.process = subprocess.Popen(
                 [*command, *options],
@@ -83,7 +86,8 @@ class DeviceServer:
                 stderr=subprocess.STDOUT,
             )
         if wait:
-            wait_for(self.answers, what="an answer of the device server")
+            # Clients of PyTango 9.5 take their time to find a database again that was away.
+            wait_for(self.answers, timeout=60, what="an answer of the device server")
 
     def answers(self) -> bool:
         """Whether the server answers."""

@@ -90,6 +90,7 @@ def _esrf_devices(instrument: h5py.Group) -> None:
         dataset(diode, "signal", np.linspace(1, 2, POINTS))
         dataset(diode, "type", "samplingcounter")
         diode["data"] = h5py.SoftLink("signal")
+    dataset(group(instrument, "shutter", "NXdetector"), "data", np.ones(POINTS, bool))
     axis = group(instrument, "robx", "NXpositioner")
     dataset(axis, "value", np.linspace(0, 1, POINTS), units="mm")
     dataset(axis, "mode", "continuous")

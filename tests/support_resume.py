@@ -1,4 +1,4 @@
-"""Scans whose writer is killed at every moment, and what a file holds, item by item.
+"""Scans whose writer is killed at every moment.
 
 Each kill happens in a process forked for it. A story is a list of steps; a writer that is started
 again is told the whole story once more.
@@ -232,55 +232,3 @@ def main() -> None:
     folder, kind = Path(sys.argv[1]), sys.argv[2]
     for story, number, moment in cases(folder, kind):
         story.killed(number, moment)
-
-
-# ------------------------------------------------------------------------------ what a file holds
-
-
-def contents(path: Path) -> dict[str, str]:
-    """Every object, link and attribute of a file, as text; the file's folder is left out."""
-    with h5py.File(path, "r") as file:
-        found = dict(_items(file, ""))
-    folder = str(path.parent)
-    return {name: text.replace(folder, "") for name, text in found.items()}
-
-
-def _items(group: h5py.Group, above: str) -> Iterator[tuple[str, str]]:
-    yield from _attributes(group, above)
-    for name in group:
-        path = f"{above}/{name}"
-        link = group.get(name, getlink=True)
-        if isinstance(link, h5py.SoftLink):
-            yield path, f"soft {link.path}"
-        elif isinstance(link, h5py.ExternalLink):
-            yield path, f"external {link.filename} {link.path}"
-        elif isinstance(group[name], h5py.Group):
-            yield path, "group"
-            yield from _items(group[name], path)
-        else:
-            yield path, _dataset(group[name])
-            yield from _attributes(group[name], path)
-
-
-def _attributes(thing: Any, path: str) -> Iterator[tuple[str, str]]:
-    for name in thing.attrs:
-        attribute = thing.attrs.get_id(name)
-        text = f"{attribute.get_type().encode()!r} {attribute.shape} {_values(thing.attrs[name])}"
-        yield f"{path}@{name}", text
-
-
-def _dataset(dataset: h5py.Dataset) -> str:
-    properties = dataset.id.get_create_plist()
-    filters = [properties.get_filter(index) for index in range(properties.get_nfilters())]
-    sources = dataset.virtual_sources() if dataset.is_virtual else []
-    mapped = [
-        (one.file_name, one.dset_name, one.vspace.get_select_bounds(), one.src_space.shape)
-        for one in sources
-    ]
-    facts = [dataset.id.get_type().encode(), dataset.shape, dataset.maxshape, dataset.chunks]
-    facts += [properties.get_layout(), filters, dataset.fillvalue, mapped, _values(dataset[()])]
-    return " ".join(map(repr, facts))
-
-
-def _values(value: Any) -> str:
-    return repr(np.asarray(value).tolist())

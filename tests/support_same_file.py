@@ -1,6 +1,8 @@
 """Whether two HDF5 files say the same, object by object."""
 
-from collections.abc import Iterator
+import os
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import h5py
@@ -9,64 +11,82 @@ import numpy as np
 TIMES = frozenset({"file_time", "date", "end_time", "start_time"})
 """Names of attributes and datasets that tell when the writer did something."""
 
+Contents = dict[str, str]
+"""What a file holds, as text by path: /group/dataset, /group/dataset@attribute."""
+
+
+def contents(path: Any) -> Contents:
+    """Every object, link and attribute of a file; its folder is left out of what they say."""
+    with h5py.File(path, "r") as file:
+        found = dict(_items(file, ""))
+    folder = os.path.dirname(os.path.abspath(path))
+    return {name: text.replace(folder, "") for name, text in found.items()}
+
 
 def differences(one: Any, other: Any, *, ignored: frozenset[str] = TIMES) -> list[str]:
     """In what two files (paths) differ: links, types, shapes, storage, values, attributes."""
-    with h5py.File(one, "r") as a, h5py.File(other, "r") as b:
-        return list(_differences("/", a, b, ignored))
+    return unequal(contents(one), contents(other), ignored=ignored)
 
 
-def _differences(path: str, a: Any, b: Any, ignored: frozenset[str]) -> Iterator[str]:
-    yield from _attributes(path, a, b, ignored)
-    if type(a) is not type(b):
-        yield f"{path}: {type(a).__name__} and {type(b).__name__}"
-    elif isinstance(a, h5py.Group):
-        for name in sorted({*a, *b} - ignored):
-            where = f"{path.rstrip('/')}/{name}"
-            links = [group.get(name, getlink=True) for group in (a, b)]
-            if None in links:
-                yield f"{where}: only in the {'second' if links[0] is None else 'first'} file"
-            elif not all(isinstance(link, h5py.HardLink) for link in links):
-                yield from _unequal(where, *(_target(link) for link in links))
-            else:
-                yield from _differences(where, a[name], b[name], ignored)
-    else:
-        yield from _unequal(f"{path}: how it is stored", _storage(a), _storage(b))
-        if a.shape == b.shape and a.dtype == b.dtype:
-            yield from _values(path, a[()], b[()])
+def unequal(
+    one: Mapping[str, str], other: Mapping[str, str], *, ignored: frozenset[str] = frozenset()
+) -> list[str]:
+    """In what the contents of two files differ.
+
+    Args:
+        one: contents.
+        other: contents.
+        ignored: names that do not count, with all that is below them.
+    """
+    return [
+        f"{name}: {_short(one.get(name))} and {_short(other.get(name))}"
+        for name in sorted({*one, *other})
+        if one.get(name) != other.get(name) and ignored.isdisjoint(re.split("[/@]", name))
+    ]
 
 
-def _attributes(path: str, a: Any, b: Any, ignored: frozenset[str]) -> Iterator[str]:
-    for name in sorted({*a.attrs, *b.attrs} - ignored):
-        if (name in a.attrs) != (name in b.attrs):
-            yield f"{path}@{name}: in one file only"
+def _items(group: h5py.Group, above: str) -> Iterator[tuple[str, str]]:
+    yield from _attributes(group, above or "/")
+    for name in group:
+        path = f"{above}/{name}"
+        link = group.get(name, getlink=True)
+        if isinstance(link, h5py.SoftLink):
+            yield path, f"soft {link.path}"
+        elif isinstance(link, h5py.ExternalLink):
+            yield path, f"external {link.filename} {link.path}"
+        elif isinstance(group[name], h5py.Group):
+            yield path, "group"
+            yield from _items(group[name], path)
         else:
-            yield from _values(f"{path}@{name}", a.attrs[name], b.attrs[name])
+            yield path, _dataset(group[name])
+            yield from _attributes(group[name], path)
 
 
-def _values(path: str, a: Any, b: Any) -> Iterator[str]:
-    x, y = np.asarray(a), np.asarray(b)
-    same = x.dtype == y.dtype and x.shape == y.shape
-    if not same or not np.array_equal(x, y, equal_nan=x.dtype.kind in "fc"):
-        yield f"{path}: {_short(a)} and {_short(b)}"
+def _attributes(thing: Any, path: str) -> Iterator[tuple[str, str]]:
+    for name in thing.attrs:
+        attribute = thing.attrs.get_id(name)
+        text = f"{attribute.get_type().encode()!r} {attribute.shape} {_values(thing.attrs[name])}"
+        yield f"{path}@{name}", text
 
 
-def _storage(dataset: Any) -> tuple[Any, ...]:
-    filters = (dataset.compression, dataset.compression_opts, dataset.shuffle)
-    virtual = [tuple(source) for source in dataset.virtual_sources()] if dataset.is_virtual else ()
-    sources = [(one[1], one[2]) for one in virtual]
-    return dataset.dtype, dataset.shape, dataset.maxshape, dataset.chunks, *filters, sources
+def _dataset(dataset: h5py.Dataset) -> str:
+    properties = dataset.id.get_create_plist()
+    filters = [properties.get_filter(index) for index in range(properties.get_nfilters())]
+    sources = dataset.virtual_sources() if dataset.is_virtual else []
+    mapped = [
+        (one.file_name, one.dset_name, one.vspace.get_select_bounds(), one.src_space.shape)
+        for one in sources
+    ]
+    facts = [dataset.id.get_type().encode(), dataset.shape, dataset.maxshape, dataset.chunks]
+    facts += [properties.get_layout(), filters, dataset.fillvalue, mapped, _values(dataset[()])]
+    return " ".join(map(repr, facts))
 
 
-def _target(link: Any) -> tuple[Any, ...]:
-    return type(link).__name__, getattr(link, "filename", ""), getattr(link, "path", "")
+def _values(value: Any) -> str:
+    return repr(np.asarray(value).tolist())
 
 
-def _unequal(path: str, a: Any, b: Any) -> Iterator[str]:
-    if a != b:
-        yield f"{path}: {_short(a)} and {_short(b)}"
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) < 200 else f"{text[:200]}..."
+def _short(text: str | None) -> str:
+    if text is None:
+        return "nothing"
+    return text if len(text) < 200 else f"{text[:150]} ... {text[-50:]}"

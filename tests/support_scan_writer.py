@@ -54,11 +54,12 @@ class Bench:
         profiling="OFF",
         disk=None,
         options=None,
+        file_options=None,
         **more,
     ) -> None:
         self.clock = FakeClock()
         self.recorded: list[ScanStatus] = []
-        self.files = FilePool(disk=disk)
+        self.files = FilePool(options=file_options, disk=disk, clock=self.clock)
         self.disk = DiskWatch(ask=lambda _directory: free)
         self.around = Surroundings(
             files=self.files,

@@ -45,7 +45,7 @@ def _children(group: Group, above: str, indent: str, lengths: Mapping[str, int])
             case ExternalLink():
                 yield f"{indent}{name} -> {node.file}::{node.target}"
             case Group():
-                yield f"{indent}{name}: {node.attributes['NX_class']}"
+                yield f"{indent}{name}: {node.attributes['NX_class']!s}"
                 yield from _attributes(node.attributes, indent + "  ")
                 yield from _children(node, path, indent + "  ", lengths)
             case _:
@@ -84,7 +84,7 @@ def _dataset(node: Node, length: int) -> str:
             more = [f"virtual, of {'; '.join(sorted({one.path for one in node.sources}))}"]
         case _:
             raise AssertionError(node)
-    fill = [] if node.fill is None else [f"fill {node.fill}"]
+    fill = [] if node.fill is None else [f"fill {node.fill!s}"]
     return ", ".join([f"{node.dtype}{_lengths(shape)}", *more, *fill])
 
 

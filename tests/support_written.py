@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from tests.support_bliss import RecordedScan
 
 from nexus_writer_service.layout.esrf import EsrfOptions, EsrfPlan, plan
-from nexus_writer_service.model.description import ChannelName, Content, ScanKey
-from nexus_writer_service.model.events import ScanReference
+from nexus_writer_service.model.description import ChannelName, Content
 from nexus_writer_service.model.tree import Group, merged
 from nexus_writer_service.model.verdict import ChannelTally, judge
 
@@ -66,14 +65,10 @@ def _later(made: EsrfPlan, recorded: RecordedScan) -> Iterator[Mapping[str, Grou
         yield made.plots(points, final=False)
     for name, channel in scan.channels.items():
         if channel.content is Content.SCANS:
-            yield made.references(name, recorded.refers_to or (_in_same_file(made),))
+            yield made.references(name, recorded.refers_to)
     yield made.finish(scan, NOW)
     yield made.plots(points, final=True)
     yield made.verdict(judge(_tallies(made, recorded.lengths)))
-
-
-def _in_same_file(made: EsrfPlan) -> ScanReference:
-    return ScanReference(ScanKey("esrf:scan:X"), 1, made.file, ("1.1",))
 
 
 def _tallies(made: EsrfPlan, lengths: Mapping[ChannelName, int]) -> tuple[ChannelTally, ...]:

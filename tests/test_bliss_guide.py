@@ -13,6 +13,8 @@ import yaml
 from tests.support_tango import add_device, properties_of, server_of
 
 from nexus_writer_service.errors import SessionTakenError
+from nexus_writer_service.tango.attributes import WatchedDevice
+from nexus_writer_service.tango.configuration import ConfiguredDevice
 from nexus_writer_service.tango.discovery import find_session_writer
 
 ROOT = Path(__file__).parents[1]
@@ -46,6 +48,10 @@ def test_the_command_registers_the_device_and_says_what_the_guide_shows(tango_da
     assert done.stdout == one_block("text", "is now registered")
     assert server_of(tango_database, NAME) == "nexuswriter/nexuswriters"
     assert properties_of(tango_database, NAME) == {"session": ["test_session"]}
+
+
+def test_sessions_that_bring_much_are_advised_to_have_an_instance_each():
+    assert "Sessions that bring much data at the same time are better off with an instance" in GUIDE
 
 
 def devices_of(text: str) -> list[tuple[str, dict[str, Any]]]:
@@ -114,6 +120,22 @@ def test_every_command_of_the_guide_exists():
     assert "nexus-writer" in commands()
 
 
+def test_the_properties_that_the_guide_names_exist():
+    section = GUIDE.split("### The properties")[1].split("## ")[0]
+    names = set(re.findall(r"^\| (`.*?) \|", section, re.MULTILINE))
+    found = {name for cell in names for name in re.findall(r"`(\w+)`", cell)}
+    assert {"session", "data_roots", "fault_policy"} <= found
+    assert [name for name in sorted(found) if not hasattr(ConfiguredDevice, name)] == []
+
+
+def test_the_attributes_that_the_guide_names_exist():
+    section = GUIDE.split("### The attributes")[1].split("### ")[0]
+    cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    found = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    assert len(found) > 10
+    assert [name for name in sorted(found) if not hasattr(WatchedDevice, name)] == []
+
+
 def test_every_file_that_the_guide_links_to_exists():
     links = re.findall(r"\]\(([^)#]+)\)", GUIDE)
     assert links
@@ -156,8 +178,8 @@ def test_systemd_understands_a_unit(unit, tmp_path):
     assert copy.name not in done.stderr
 
 
-def test_the_starter_s_script_runs_the_server_of_its_name_under_a_supervisor(tmp_path):
-    program = tmp_path / "nexus-writer"
+def test_the_starter_s_script_runs_the_server_of_its_name_and_it_comes_back(tmp_path):
+    program = tmp_path / "NexusWriterService"
     program.write_text('#!/bin/sh\necho "$@"\n')
     program.chmod(0o755)
     done = subprocess.run(
@@ -168,11 +190,9 @@ def test_the_starter_s_script_runs_the_server_of_its_name_under_a_supervisor(tmp
         check=True,
     )
     assert done.stdout.split() == [
-        "supervise",
-        "--",
-        f"{tmp_path}/NexusWriterService",
         "nexuswriters",
         "--server",
         "nexuswriter",
+        "--respawn",
         "--log=info",
     ]

@@ -329,8 +329,8 @@ def test_odd_names_become_names_of_hdf5(writer):
     assert result.ok
     with h5py.File(result.file) as file:
         assert set(file["entry/data"]) == {"a_b", "a_b_2", "_1", "EPOCH"}
-        assert file["entry/data/a_b"][0] == 2  # who can keep its name, keeps it
-        assert file["entry/data"].attrs["signal"] == "a_b_2"
+        assert file["entry/data/a_b"][0] == 1  # first come, first served
+        assert file["entry/data"].attrs["signal"] == "a_b"
         metadata = file["entry/instrument/bluesky/metadata"]
         assert [metadata[name][()] for name in ("x_y", "_1", "µ")] == [1, 2, 3]
 
@@ -423,3 +423,31 @@ def test_hinted_classes_and_the_orientation_of_a_diffractometer_are_kept(writer)
         stored = file["entry/instrument/bluesky/configuration/primary/fourc/fourc_UB"]
         assert yaml.safe_load(stored.asstr()[()]) == matrix
     assert writer.diffractometers == {"fourc": {"UB": matrix}}
+
+
+def test_events_that_come_faster_than_they_are_written_are_all_there(writer, caplog):
+    queue = writer._engine._queue
+    queue._budget, queue._enough = 20_000, 5_000
+    run = Run()
+    descriptor = run.descriptor(["det", "motor"])
+    feed(writer, [run.start(), descriptor])
+    for number in range(20_000):
+        writer.receiver(*run.event(descriptor, det=float(number), motor=float(-number)))
+    feed(writer, [run.stop()])
+    result = only(writer.wait_writer())
+    assert caplog.text.count("they wait in a temporary file") == 1
+    assert result.ok
+    with h5py.File(result.file) as file:
+        assert np.array_equal(values(file, "det"), np.arange(20_000))
+        assert np.array_equal(values(file, "motor"), -np.arange(20_000))
+
+
+def test_a_data_key_that_comes_later_does_not_take_the_name_of_another(writer):
+    run = Run()
+    first = run.descriptor(["a/b"])
+    second = run.descriptor(["a_b", "a/b"])
+    feed(writer, [run.start(), first, run.event(first, **{"a/b": 1.0}), second])
+    feed(writer, [run.event(second, **{"a/b": 2.0, "a_b": 20.0}), run.stop()])
+    with h5py.File(only(writer.wait_writer()).file) as file:
+        assert values(file, "a_b").tolist() == [1, 2]
+        assert values(file, "a_b_2")[1] == 20

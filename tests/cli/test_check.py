@@ -4,6 +4,7 @@ import importlib.util
 
 import h5py
 import pytest
+from tests.support_damage import add_damaged_dataset
 from tests.support_left import begin, entry_tree, left_by_a_killed_writer
 from tests.support_nexus import bluesky_file, esrf_file
 from typer.testing import CliRunner
@@ -121,13 +122,7 @@ def test_a_directory_and_no_file_are_2(tmp_path):
 @_BROKEN
 def test_the_gate_is_not_let_near_a_damaged_file(path):
     written(path, DONE)
-    with h5py.File(path, "a") as file:
-        data = file.create_dataset("1.1/z", (100,), "f8", chunks=(100,), compression="gzip")
-        data[:] = 1
-        place = data.id.get_chunk_info(0)
-    with open(path, "r+b") as raw:
-        raw.seek(place.byte_offset + place.size // 2)
-        raw.write(b"\xff\x00\xff\x00\xff")
+    add_damaged_dataset(path, "1.1/z")
     status, output = check(path)
     assert status == 1
     assert "/1.1/z:" in output

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import redis
+from tests.support_damage import add_damaged_dataset
 from tests.support_hdf5 import run_python
 from tests.support_history import over, recorded, running
 from tests.support_left import (
@@ -188,13 +189,7 @@ def test_an_empty_file_has_lost_nothing(path):
 @pytest.mark.nonconforming("damaged on purpose")
 def test_what_is_unreadable_is_told_and_the_file_is_not_written_to(path):
     begin(path, e1="scan:1").close()
-    with h5py.File(path, "a") as file:
-        data = file.create_dataset("1.1/z", (100,), "f8", chunks=(100,), compression="gzip")
-        data[:] = 1
-        place = data.id.get_chunk_info(0)
-    with open(path, "r+b") as raw:
-        raw.seek(place.byte_offset + place.size // 2)
-        raw.write(b"\xff\x00\xff\x00\xff")
+    add_damaged_dataset(path, "1.1/z")
     before = path.read_bytes()
     status, output = recover(path)
     assert status == 1

@@ -12,6 +12,7 @@ import pytest
 from h5py import h5d, h5p, h5s, h5t
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support_damage import damage_chunk
 from tests.support_left import (
     begin,
     entry_tree,
@@ -77,16 +78,6 @@ def test_without_values_only_the_structure_is_read(path):
     damage_chunk(everything(path), "gzip")
     assert troubles(path, values=False) == []
     assert troubles(path) != []
-
-
-def damage_chunk(path, dataset):
-    """Flip bytes in the last chunk of a compressed dataset."""
-    with h5py.File(path) as file:
-        chunks = file[dataset].id
-        chunk = chunks.get_chunk_info(chunks.get_num_chunks() - 1)
-    with open(path, "r+b") as raw:
-        raw.seek(chunk.byte_offset + chunk.size // 2)
-        raw.write(b"\xff\x00\xff\x00")
 
 
 def test_a_damaged_chunk_is_found_and_the_rest_is_read(path):

@@ -14,9 +14,11 @@ import pytest
 from tests.support_hdf5 import read_elsewhere, root, run_python, stream
 
 from nexus_writer_service.errors import FileError, FileLockedError
+from nexus_writer_service.hdf5 import recovery
 from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.hdf5.journal import Journal, journal_path
+from nexus_writer_service.hdf5.options import READER_PATIENCE
 from nexus_writer_service.hdf5.record import Record, seals_of
 from nexus_writer_service.hdf5.recovery import Recovery, recover
 from nexus_writer_service.model.tree import Dataset
@@ -81,6 +83,52 @@ def test_bytes_beyond_the_end_are_no_reason_to_refuse(path):
     with open(path, "ab") as file:
         file.write(b"more")
     assert recover(path).replayed == 1
+
+
+class PassingTime:
+    """Time that passes only while somebody sleeps.
+
+    Args:
+        asleep: called each time.
+    """
+
+    def __init__(self, asleep) -> None:
+        self.now = 0.0
+        self.asleep = asleep
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+        self.asleep()
+
+
+def test_recovery_waits_until_readers_have_left(path, monkeypatch):
+    left_behind(path, ONE, TWO)
+    reader = os.open(path, os.O_RDONLY)
+    found = []
+
+    def asleep():
+        found.append(os.pread(reader, 2000, 0))
+        if len(found) == 3:
+            os.close(reader)
+
+    monkeypatch.setattr(recovery, "time", PassingTime(asleep))
+    assert recover(path).replayed == 2
+    assert found == [OLD] * 3
+    assert content(path) == NEW
+
+
+def test_recovery_does_not_wait_for_ever_for_readers(path, monkeypatch):
+    left_behind(path, ONE, TWO)
+    reader = os.open(path, os.O_RDONLY)
+    time = PassingTime(lambda: None)
+    monkeypatch.setattr(recovery, "time", time)
+    assert recover(path).replayed == 2
+    assert READER_PATIENCE <= time.now < READER_PATIENCE + 1
+    assert os.pread(reader, 2000, 0)[: len(NEW)] == NEW
+    os.close(reader)
 
 
 def moved(path):

@@ -13,6 +13,7 @@ import pytest
 from h5grove.content import DatasetContent, get_content_from_file
 from silx.io.nxdata.parse import get_default
 from silx.io.utils import open as silx_open
+from tests.support_session import check_values
 from tests.support_waiting import wait_for
 
 from nexus_writer_service.hdf5.tree_text import tree_lines
@@ -207,6 +208,33 @@ def test_of_two_writers_of_a_session_one_saves_and_the_other_says_why_not(
     assert output.count("1_loopscan: complete: ") == 1, output
     # The other one came while the first was writing, or after it.
     assert "another NeXus writer is writing it" in output or "exists already" in output, output
+
+
+def test_when_the_writer_that_has_the_file_is_killed_the_other_one_goes_on(
+    redis_url, session, tmp_path
+):
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        folder.mkdir()
+    first, _ = _start(redis_url, folders[0])
+    with session.open(lambda setting: designs.loopscan(setting, 10)) as scan:
+        scan.prepare()
+        scan.start()
+        scan.publish(4)
+        wait_for(lambda: points_seen(scan.record) == 4, what="4 visible points")
+        log = tmp_path / "second.log"
+        second, _ = _start(redis_url, folders[1], f"--logfile={log}")
+        wait_for(lambda: "waits for its file" in log.read_text(), what="a second who waits")
+        scan.publish(3)
+        first.kill()
+        first.communicate()
+        scan.publish()
+        scan.stop()
+        scan.close()
+    wait_for(lambda: status_seen(scan.record) == "SUCCEEDED", what="success")
+    check_values(scan.record)
+    second.send_signal(signal.SIGTERM)
+    second.communicate(timeout=30)
 
 
 def test_every_option_is_accepted_and_does_what_it_says(redis_url, session, tmp_path):

@@ -1,8 +1,9 @@
 import os
 import stat
+from contextlib import contextmanager
 
 import pytest
-from tests.support_hdf5 import root
+from tests.support_hdf5 import root, seen
 from tests.support_scan_writer import FullDisk
 
 from nexus_writer_service.errors import DiskSpaceError, FileLockedError, FilePathError
@@ -73,3 +74,66 @@ def test_files_are_kept_as_safe_as_the_options_say(tmp_path, durability):
     files.release(file)
     assert bool(disk.syncs) is (durability == "power")
     assert os.stat(file.path).st_mode & stat.S_IWUSR
+
+
+@contextmanager
+def reader_in(file):
+    """Somebody has the file open."""
+    descriptor = os.open(file.path, os.O_RDONLY)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_open(file):
+    """Whether its writer has not let go of it."""
+    try:
+        other = FilePool()
+        other.release(other.acquire(file.path))
+    except FileLockedError:
+        return True
+    return False
+
+
+def test_a_reader_inside_one_file_holds_up_no_other(tmp_path):
+    files = FilePool(options=FileOptions(reader_patience=20))
+    one, two = (files.acquire(str(tmp_path / name)) for name in ("one.h5", "two.h5"))
+    with reader_in(one):
+        for file in (one, two):
+            file.merge(root(x=Dataset(1)))
+            files.release(file)
+        # The first is closed later; it would have been waited for for as long as the reader stays.
+        assert (one.pending, is_open(one), is_open(two)) == (True, True, False)
+        assert seen(two.path, "/x") == [1]
+        files.poll()
+        assert is_open(one)
+    assert files.pending
+    files.poll()
+    assert (files.pending, is_open(one)) == (False, False)
+    assert seen(one.path, "/x") == [1]
+
+
+def test_a_file_that_lingers_can_be_taken_up_again(tmp_path):
+    files = FilePool(options=FileOptions(reader_patience=20))
+    file = files.acquire(str(tmp_path / "data.h5"))
+    with reader_in(file):
+        file.merge(root(x=Dataset(1)))
+        files.release(file)
+        assert files.acquire(file.path) is file
+    files.poll()
+    assert is_open(file)
+    files.release(file)
+    assert not is_open(file)
+
+
+def test_the_end_closes_also_files_that_readers_are_in(tmp_path):
+    files = FilePool(options=FileOptions(reader_patience=0.05))
+    file = files.acquire(str(tmp_path / "data.h5"))
+    with reader_in(file):
+        file.merge(root(x=Dataset(1)))
+        files.release(file)
+        assert is_open(file)
+        files.close()
+        assert not is_open(file)
+    assert seen(file.path, "/x") == [1]

@@ -422,6 +422,7 @@ def test_a_full_disk_costs_nothing_once_there_is_room_again(path, caplog, monkey
     # Nothing more is recorded: time alone brings the next attempt.
     wait_for(lambda: len(history.scans()) == 99, what="all scans in the file")
     history.close()
+    assert {one.key for one in History(path).scans()} == {over(n).key for n in range(1, 100)}
 
 
 _KILLED = """

@@ -8,7 +8,8 @@ from nexus_writer_service.model.events import Vanished
 from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Outcome
 from nexus_writer_service.service import lockout
-from nexus_writer_service.service.lockout import LOCK_PATIENCE, LOCK_PERIOD
+from nexus_writer_service.service.files import LOCKED_FILE_PERIOD
+from nexus_writer_service.service.lockout import LOCK_PATIENCE
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def let_go(holder, bench):
     look_again(bench)
 
 
-def look_again(bench, seconds=LOCK_PERIOD):
+def look_again(bench, seconds=LOCKED_FILE_PERIOD):
     bench.clock.advance(seconds)
     bench.settle()
 
@@ -115,11 +116,17 @@ def test_some_time_after_the_scan_it_is_given_up(holder, bench, last):
 
 
 def test_a_scan_that_brings_too_much_meanwhile_is_given_up(holder, bench, monkeypatch):
-    monkeypatch.setattr(lockout, "MOST_HELD", 20)
+    monkeypatch.setattr(lockout, "MOST_HELD", 2000)
     publish_all(bench)
+    assert bench.around.held.nbytes > 0
+    look_again(bench)
+    assert bench.state() is ScanState.INIT
+    for start in range(4, 20):
+        bench.send(DIODE, 1, start=start)
     look_again(bench)
     assert bench.state() is ScanState.FAULT
     assert not bench.writer.over  # its end is awaited
+    assert bench.around.held.nbytes == 0
     bench.end()
     assert bench.status.verdict.outcome is Outcome.FAILED
 
@@ -130,6 +137,7 @@ def test_a_scan_that_waits_can_be_stopped_and_killed(holder, bench):
     assert bench.writer.over
     assert bench.status.verdict.outcome is Outcome.FAILED
     assert "open for writing" in bench.status.reason
+    assert bench.around.held.nbytes == 0
     other = Bench(bench.path.parent)
     other.prepare()
     other.writer.kill("killed by command")

@@ -1,6 +1,7 @@
 """One scan, fed with events: what goes wrong stays small, and the verdict tells it."""
 
 import logging
+import os
 from dataclasses import replace
 
 import h5py
@@ -10,6 +11,7 @@ from tests.support_description import channel, images
 from tests.support_scan_writer import DIODE, ROBX, Bench
 
 from nexus_writer_service.errors import DiskSpaceError
+from nexus_writer_service.hdf5.options import FileOptions
 from nexus_writer_service.model.description import ChannelName, Content
 from nexus_writer_service.model.events import Ended, Frames, Lost, Points, Prepared, Vanished
 from nexus_writer_service.model.states import ScanState
@@ -45,6 +47,32 @@ def test_a_scan_goes_through_its_states_and_leaves_nothing_open(bench):
         assert file["7.1/writer/status"][()] == b"SUCCEEDED"
         assert list(file["7.1/measurement/robx"]) == [1, 2, 3, 4]
         assert file.attrs["creator_version"] == "1.2.3"
+
+
+def test_a_scan_is_over_only_once_readers_can_see_all_of_it(tmp_path):
+    bench = Bench(tmp_path, file_options=FileOptions(reader_patience=1000))
+    bench.prepare()
+    bench.send(ROBX, 1, 2)
+    bench.settle()
+    reader = os.open(bench.path, os.O_RDONLY)
+    for name, length in ((ROBX, 2), (DIODE, 0)):
+        bench.seal(name, length)
+    bench.end()
+    for _ in range(3):
+        bench.settle()
+        assert (bench.writer.over, bench.status.over) == (False, False)
+    file = bench.writer.file
+    assert file is not None
+    assert file.shown < file.commits
+    os.close(reader)
+    bench.files.poll()
+    assert file.shown == file.commits
+    bench.settle()
+    assert bench.writer.over
+    assert bench.state() is ScanState.OFF
+    with h5py.File(bench.path, "r") as seen:
+        assert seen["7.1/writer/status"][()] == b"SUCCEEDED"
+    bench.disk.stop()
 
 
 def test_points_that_do_not_fit_cost_their_channel_only(bench):

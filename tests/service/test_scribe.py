@@ -10,6 +10,7 @@ from tests.support_scan_writer import DIODE, ROBX, Bench, FullDisk
 from tests.support_waiting import wait_for
 
 from nexus_writer_service.hdf5.file import NexusFile
+from nexus_writer_service.hdf5.options import FileOptions
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.events import Ended, Points, Prepared, Sealed
 from nexus_writer_service.model.states import ScanState
@@ -27,8 +28,9 @@ POINTS = 60 * BATCH
 class Desk:
     """A scribe with a small budget, and a scan."""
 
-    def __init__(self, tmp_path, disk=None) -> None:
-        bench = Bench(tmp_path, disk=disk, shape=(POINTS,))
+    def __init__(self, tmp_path, disk=None, *, tick=0.01, patience=2.0) -> None:
+        options = FileOptions(reader_patience=patience)
+        bench = Bench(tmp_path, disk=disk, shape=(POINTS,), file_options=options)
         self.scan, self.disk, self.path = bench.scan, disk, bench.path
         around = bench.around
         self.around = Surroundings(
@@ -41,7 +43,7 @@ class Desk:
             version=around.version,
             record=around.record,
         )
-        self.scribe = Scribe(self.around, tick=0.01, budget=BUDGET)
+        self.scribe = Scribe(self.around, tick=tick, budget=BUDGET)
         self.scribe.start()
         self.scribe.announce(self.scan, wanted=True)
         self.sent = 0
@@ -191,3 +193,34 @@ def test_a_scribe_can_be_stopped_while_the_disk_is_full(tmp_path):
     assert "No space left" in desk.status.reason
     with h5py.File(desk.path, "r") as file:  # as of the last commit
         assert "diode" not in file["7.1"].get("measurement", ())
+
+
+@pytest.fixture
+def patient_desk(tmp_path):
+    """A desk with no tick and no patience that would come within the time of a test."""
+    desk = Desk(tmp_path, tick=1000.0, patience=1000.0)
+    desk.prepare()
+    yield desk
+    desk.close()
+
+
+@pytest.mark.nonconforming("the entry is not ended")
+@pytest.mark.parametrize("then", ["nothing", "killed"])
+def test_a_commit_that_waited_for_a_reader_shows_though_nothing_new_comes(patient_desk, then):
+    desk = patient_desk
+    with open(desk.path, "rb"):
+        desk.scribe.submit([desk.points(5)])
+        desk.scribe.call(lambda: None).result(10)
+        if then == "killed":  # nobody has the file any more, and no scan is written
+            desk.scribe.kill_scan(desk.scan.key, "killed").result(10)
+        wait_for(lambda: desk.around.files.pending, what="a commit in the journal")
+        assert points_seen(desk) == 0
+    wait_for(lambda: points_seen(desk) == 5, what="the commit")
+    if then == "killed":
+        wait_for(lambda: not desk.around.files.pending, what="the file let go")
+    assert points_seen(desk) == 5
+
+
+def points_seen(desk):
+    with h5py.File(desk.path, "r") as file:
+        return len(file["7.1"].get("measurement/diode", ()))

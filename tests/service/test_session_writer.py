@@ -17,8 +17,8 @@ from nexus_writer_service.service.disk_space import DiskWatch
 from nexus_writer_service.service.files import FilePool
 from nexus_writer_service.service.profiling import Profiler
 from nexus_writer_service.service.scribe import Scribe
-from nexus_writer_service.service.session_writer import PURGE_AFTER, Owner, SessionWriter
-from nexus_writer_service.service.status import StatusBoard
+from nexus_writer_service.service.session_writer import Owner, SessionWriter
+from nexus_writer_service.service.status import PURGE_AFTER, StatusBoard
 from nexus_writer_service.service.surroundings import Surroundings
 
 
@@ -124,6 +124,7 @@ def test_a_session_that_was_stopped_can_be_started_again(desk):
     desk.session.stop()
     desk.session.start()
     desk.reaches(SessionState.ON)
+    assert desk.session.state is SessionState.ON
 
 
 def test_a_session_is_running_from_the_announcement_of_a_scan_to_its_end(desk):
@@ -134,6 +135,10 @@ def test_a_session_is_running_from_the_announcement_of_a_scan_to_its_end(desk):
     desk.tell(Prepared)
     desk.tell(Ended)
     desk.reaches(SessionState.ON)
+    status = desk.around.board.get(desk.scan.key)
+    assert status is not None
+    assert status.over
+    assert desk.session.state is SessionState.ON
 
 
 def test_a_source_that_is_away_makes_the_session_init_until_it_is_back(desk):

@@ -64,3 +64,31 @@ def test_only_scans_that_ended_long_ago_are_purged():
     assert board.purge(NOW + timedelta(seconds=1)) == {"a"}
     assert board.changes > changes
     assert [one.key for one in board] == ["b", "c"]
+
+
+def test_a_scan_that_was_purged_is_found_no_more_and_its_namesake_is():
+    board = StatusBoard()
+    board.put(scan("a", ScanState.OFF))
+    board.put(scan("b"))
+    board.purge(NOW + timedelta(seconds=1))
+    assert board.find("a") is None
+    assert board.find("1_ascan") == scan("b")
+    board.put(scan("b", ScanState.OFF))
+    board.purge(NOW + timedelta(seconds=1))
+    assert board.find("1_ascan") is None
+    assert list(board) == []
+
+
+def test_what_runs_follows_the_states():
+    board = StatusBoard()
+    for key in "abc":
+        board.put(scan(key))
+    board.put(scan("b", ScanState.FAULT))
+    assert [one.key for one in board.running()] == ["a", "c"]
+    # A scan that is gone on with runs again, and is not purged for having ended before.
+    board.put(scan("b", ScanState.INIT))
+    assert [one.key for one in board.running()] == ["a", "c", "b"]
+    assert board.purge(NOW + timedelta(seconds=1)) == set()
+    board.put(replace(scan("b", ScanState.OFF), ended=NOW + timedelta(seconds=5)))
+    assert board.purge(NOW + timedelta(seconds=1)) == set()
+    assert board.purge(NOW + timedelta(seconds=6)) == {"b"}

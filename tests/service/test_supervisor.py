@@ -13,6 +13,7 @@ from tests.support_waiting import wait_for
 from nexus_writer_service.service.supervisor import (
     GOOD_WHILE,
     LONGEST_PAUSE,
+    Program,
     Supervisor,
     signals_to,
 )
@@ -56,7 +57,7 @@ class World:
         self.recovered += 1
 
     def run(self, *command):
-        self.supervisor = Supervisor(command, self.recover, clock=self.clock)
+        self.supervisor = Supervisor(Program(command), self.recover, clock=self.clock)
         return self.supervisor.run(self.pause)
 
 
@@ -101,7 +102,7 @@ with open(sys.argv[1], "a+") as log:
 os.kill(os.getpid(), signal.SIGKILL) if count < 3 else None
 """
     log.touch()
-    assert Supervisor(python(code, log), recover).run(lambda _: None) == 0
+    assert Supervisor(Program(python(code, log)), recover).run(lambda _: None) == 0
     assert log.read_text() == "srsrs"
 
 
@@ -112,7 +113,7 @@ def test_a_recovery_that_fails_does_not_end_the_supervisor(caplog):
         calls.append(1)
         raise RuntimeError("odd")
 
-    supervisor = Supervisor(("false",), recover)
+    supervisor = Supervisor(Program(("false",)), recover)
     supervisor.run(lambda _: supervisor.stop(signal.SIGTERM) if len(calls) == 2 else None)
     assert len(calls) == 2
     assert "recovery failed" in caplog.text
@@ -157,7 +158,7 @@ def test_signals_are_passed_on_and_no_start_follows(tmp_path, sent, received, st
         os.kill(os.getpid(), signal.Signals[sent])
 
     recovered = []
-    supervisor = Supervisor(python(_STOPPABLE, said, status), lambda: recovered.append(1))
+    supervisor = Supervisor(Program(python(_STOPPABLE, said, status)), lambda: recovered.append(1))
     before = signal.getsignal(signal.SIGTERM)
     thread = threading.Thread(target=send)
     thread.start()
@@ -170,7 +171,7 @@ def test_signals_are_passed_on_and_no_start_follows(tmp_path, sent, received, st
 
 
 def test_a_signal_ends_a_pause():
-    supervisor = Supervisor(("false",), lambda: None)
+    supervisor = Supervisor(Program(("false",)), lambda: None)
 
     def send():
         wait_for(lambda: waiting)
@@ -190,14 +191,16 @@ def test_a_signal_ends_a_pause():
 
 
 def test_a_signal_before_the_first_start_keeps_the_command_from_starting(tmp_path):
-    supervisor = Supervisor(("touch", str(tmp_path / "started")), lambda: None)
+    supervisor = Supervisor(Program(("touch", str(tmp_path / "started"))), lambda: None)
     supervisor.stop(signal.SIGTERM)
     assert supervisor.run(lambda _: None) == 0
     assert not (tmp_path / "started").exists()
 
 
 def test_the_status_of_a_killed_command_is_as_a_shell_has_it(caplog):
-    supervisor = Supervisor(("sh", "-c", "kill -KILL $$"), lambda: supervisor.stop(signal.SIGTERM))
+    supervisor = Supervisor(
+        Program(("sh", "-c", "kill -KILL $$")), lambda: supervisor.stop(signal.SIGTERM)
+    )
     with caplog.at_level(logging.INFO):
         assert supervisor.run(lambda _: None) == 128 + signal.SIGKILL
     assert "ended by SIGKILL" in caplog.text

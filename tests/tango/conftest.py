@@ -1,6 +1,6 @@
 """Fixtures of the tests of the device: a Tango database, a Redis, and the server as a process."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,12 @@ def new_server(
     """Makes a server of devices for sessions; it is not started."""
     made: list[DeviceServer] = []
 
-    def make(*sessions: str, redis: str = redis_url, **properties: object) -> DeviceServer:
+    def make(
+        *sessions: str,
+        redis: str = redis_url,
+        program: Sequence[str] = ("-m", "nexus_writer_service"),
+        **properties: object,
+    ) -> DeviceServer:
         instance = "nexuswriters" if not made else f"nexuswriters{len(made)}"
         made.append(
             DeviceServer(
@@ -34,6 +39,7 @@ def new_server(
                 tmp_path,
                 *(sessions or ("test_session",)),
                 instance=instance,
+                program=program,
                 properties=properties,
             )
         )

@@ -1,6 +1,7 @@
 """Every attribute of the device, and the events of those that have them."""
 
 import queue
+import re
 
 import pytest
 import tango
@@ -35,6 +36,7 @@ OURS = {
     "bytes_written": ("DevLong64", "SCALAR", "READ"),
     "last_error": ("DevString", "SCALAR", "READ"),
 }
+SPAN = r"0:00:\d\d\.\d{6}"
 LISTS = [name for name, kind in OF_THE_LINEAGE.items() if kind[1] == "SPECTRUM"]
 
 
@@ -65,7 +67,8 @@ def test_a_scan_is_described_while_it_runs_and_afterwards(device, half_a_scan):
     assert list(device.scan_end) == ["1_loopscan: not finished"]
     (line,) = device.scan_info
     assert line.startswith("1_loopscan: ON 4pts-4pts 128.0B duration: 0:00:")
-    assert line.endswith("end: not finished")
+    assert re.search(rf"start: \d{{4}}.* \(delay: -?{SPAN} \+ {SPAN}\) end: not finished", line)
+    assert line.endswith("(delay: NaN)")
     finish(half_a_scan)
     await_scan(device, "1_loopscan", "OFF")
     assert list(device.scan_states) == [tango.DevState.OFF]
@@ -73,8 +76,20 @@ def test_a_scan_is_described_while_it_runs_and_afterwards(device, half_a_scan):
     (start,), (end,) = device.scan_start, device.scan_end
     assert start.startswith("1_loopscan: 20")
     assert end.startswith("1_loopscan: 20")
+    (line,) = device.scan_info
+    assert re.search(rf"end: \d{{4}}.* \(delay: -?{SPAN}\)$", line)
     (duration,) = device.scan_duration
     assert duration.startswith("1_loopscan: 0:00:")
+
+
+def test_progress_is_told_of_each_subscan(device, session):
+    record = session.two_top_masters(fast=6, slow=3)
+    await_scan(device, record.name, "OFF")
+    lines = [line.split() for line in device.scan_progress]
+    fast, slow = (f"{record.name}:{name}:" for name in ("fast", "slow"))
+    assert lines == [[fast, "6pts-6pts"], [slow, "3pts-3pts"]]
+    (line,) = device.scan_info
+    assert " 3pts-6pts " in line
 
 
 def test_the_numbers_follow_what_is_written(device, half_a_scan):

@@ -2,6 +2,7 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,13 @@ from tests.support_device_server import await_scan, finish
 from tests.support_session import check_values
 from tests.support_waiting import wait_for
 
-from nexus_writer_service.testing.simulation import EsrfSaving, Faults, designs, devices
+from nexus_writer_service.testing.simulation import (
+    EsrfSaving,
+    Faults,
+    PlainSaving,
+    designs,
+    devices,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -84,6 +91,19 @@ def test_a_scan_that_nobody_knows_is_a_clear_error(device, command):
     assert error.reason == "NexusWriter_UnknownScan"
     assert "no scan '7_nothing' is known here" in error.desc
     assert not device.scan_exists("7_nothing")
+
+
+def test_a_command_that_waits_for_a_scan_delays_no_other(device, session):
+    folder = PlainSaving(session.data_root, session.name, session.filename).file.parent
+    with ThreadPoolExecutor(1) as asker:
+        # It waits for a scan that is saved there, which is created when the others are answered.
+        answer = asker.submit(device.makedirs, str(folder))
+        for _ in range(5):
+            assert device.state() == tango.DevState.ON
+            assert not device.scan_names
+        with session.open(lambda setting: designs.loopscan(setting, 1)):
+            answer.result(20)
+    assert folder.is_dir()
 
 
 def test_of_two_scans_with_one_name_the_one_that_runs_is_meant(device, session):

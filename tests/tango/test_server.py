@@ -103,6 +103,13 @@ def test_a_disk_that_does_not_answer_delays_no_command(new_server, session):
     check_values(scan.record)
 
 
+def test_the_device_is_there_before_what_takes_long_to_import():
+    code = "import nexus_writer_service.cli.writer_service, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"tango", "nexus_writer_service.tango.device"} <= set(done.stdout.split())
+    assert not {"h5py", "redis", "hiredis", "blissdata"} & set(done.stdout.split())
+
+
 def test_a_server_that_is_not_registered_says_so(tango_database, redis_url):
     command = [sys.executable, "-m", "nexus_writer_service", "nobody"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -1,12 +1,16 @@
 """The states of the device: every way from one to another, and what keeps it from where."""
 
 import time
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import tango
+from tests.support_beacon import beacon, free_address
 from tests.support_device_server import await_scan, finish
 from tests.support_session import check_values
 from tests.support_waiting import wait_for
+from tests.tango.conftest import begun
 
 from nexus_writer_service.testing.redis_server import URL_VARIABLE, RedisServer, initialise
 from nexus_writer_service.testing.simulation import SimulatedSession, designs
@@ -21,6 +25,12 @@ def own_redis(monkeypatch):
     with RedisServer(persistent=True) as server:
         initialise(server.url)
         yield server
+
+
+def told_of(server: RedisServer) -> bytes:
+    """What Beacon answers where this server is: host and port, or path of a socket."""
+    parts = urlsplit(server.url)
+    return f"{parts.hostname or 'localhost'}|{parts.port or parts.path}".encode()
 
 
 def refused(call) -> str:
@@ -71,11 +81,34 @@ def test_initialized_it_takes_new_properties_and_goes_on(server, device, session
     check_values(record)
 
 
+def test_initialized_again_and_again_it_leaves_nothing_behind(server, device, session):
+    record = session.loopscan(3)
+    await_scan(device, record.name, "OFF")
+    device.Init()
+    server.await_state("ON")
+    before = left_behind(server)
+    for _ in range(10):
+        device.Init()
+        server.await_state("ON")
+    wait_for(
+        lambda: all(now <= then + 2 for now, then in zip(left_behind(server), before, strict=True)),
+        what=f"no more threads and open files than {before}",
+    )
+
+
+def left_behind(server) -> tuple[int, int]:
+    """Threads and open files of the server."""
+    process = Path(f"/proc/{server.process.pid}")
+    return len(list((process / "task").iterdir())), len(list((process / "fd").iterdir()))
+
+
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
         ("session", "", "the property session is not set"),
         ("required_disk_space", "much", "required_disk_space"),
+        ("recommended_disk_space", "nan", "the property recommended_disk_space is nan"),
+        ("reader_patience", "-1", "the property reader_patience is -1"),
         ("fault_policy", "never", "the property fault_policy is 'never'"),
         ("durability", "eternal", "the property durability is 'eternal'"),
         ("compression", "zip", "the property compression is 'zip'"),
@@ -137,6 +170,32 @@ def test_while_redis_is_away_it_is_init_and_recovers_by_itself(own_redis, new_se
         check_values(scan.record)
 
 
+def test_back_in_mid_scan_while_redis_is_away_it_gives_bliss_no_reason_to_stop(
+    own_redis, new_server, tmp_path
+):
+    server = new_server(redis=own_redis.url)
+    server.start()
+    server.await_state("ON")
+    with SimulatedSession(
+        own_redis.url, data_root=tmp_path, data_writer="nexus", publisher="pipeline"
+    ) as session:
+        scan = begun(server.device, session)
+        name = scan.record.name
+        server.kill()
+        own_redis.stop()
+        server.start()
+        assert server.device.scan_disk_space_warning(name) == ""
+        assert server.device.scan_state(name) == tango.DevState.INIT
+        assert "not known yet" in server.device.scan_state_reason(name)
+        assert not server.device.scan_exists(name)
+        assert "no scan" in refused(lambda: server.device.stop_scan(name))
+        own_redis.start()
+        await_scan(server.device, name, "ON")
+        finish(scan)
+        assert await_scan(server.device, name, "OFF").startswith("complete")
+        check_values(scan.record)
+
+
 def test_while_beacon_is_away_it_is_init(new_server, session):
     server = new_server(beacon_host="127.0.0.1:9")
     server.start(REDIS_DATA_URL="")
@@ -146,3 +205,31 @@ def test_while_beacon_is_away_it_is_init(new_server, session):
     server.device.stop()
     assert server.device.state() == tango.DevState.OFF
     assert time.monotonic() - started < 3  # what a Tango client waits for
+
+
+def test_a_beacon_that_comes_later_is_found(own_redis, new_server, tmp_path):
+    with free_address() as address:
+        server = new_server(beacon_host=address)
+        server.start(REDIS_DATA_URL="")
+        wait_for(lambda: f"Beacon at {address} cannot be reached" in server.device.status())
+        assert server.device.state() == tango.DevState.INIT
+    with beacon(told_of(own_redis), address=address):
+        server.await_state("ON")
+    # Beacon is asked for the address only.
+    with SimulatedSession(own_redis.url, data_root=tmp_path, data_writer="nexus") as session:
+        record = session.loopscan(3)
+        await_scan(server.device, record.name, "OFF")
+        check_values(record)
+        own_redis.stop()
+        server.await_state("INIT")
+        own_redis.start()
+        server.await_state("ON")
+
+
+def test_a_beacon_that_is_named_by_the_environment_and_the_property_alike_is_fine(
+    own_redis, new_server
+):
+    with beacon(told_of(own_redis)) as address:
+        server = new_server(beacon_host=address)
+        server.start(REDIS_DATA_URL="", BEACON_HOST=address)
+        server.await_state("ON")

@@ -202,6 +202,7 @@ def test_scans_are_found_by_search_after_a_restart():
         store = DataStore(server.url)
         found = lambda: store.search_existing_scans(session="s")[1] == [scan.key]  # noqa: E731
         wait_for(found, what="scan in the index")
+        assert store.load_scan(scan.key).name == "a"
 
 
 @needs_server

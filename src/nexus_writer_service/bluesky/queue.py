@@ -14,11 +14,12 @@ from typing import IO, Any, Final
 
 _log = logging.getLogger(__name__)
 
-BUDGET: Final = 64 << 20
+BUDGET: Final = 32 << 20
 """Bytes of documents in memory above which they are spilled."""
 _VALUE_BYTES: Final = 160
 """What a number and its time stamp hold in an event, roughly."""
 _MOST_TAKEN: Final = 5000
+_MOST_READ: Final = 100
 
 
 Item = tuple[str, Any, Any]
@@ -51,6 +52,7 @@ class DocumentQueue:
         self._told = False
         """Who takes was told not to wait for more."""
         self._enough = budget >> 3
+        self._warned = False
 
     def put(self, item: Item, *, urgent: bool = False) -> None:
         """Take a document.
@@ -106,13 +108,13 @@ class DocumentQueue:
                 self._changed.wait_for(lambda: self._urgent, gather)
             self._urgent = False
             taken: list[Item] = []
-            while (self._items or self._spilled) and len(taken) < _MOST_TAKEN:
-                if not self._items:
-                    taken.append(self._from_file())
-                    continue
+            while self._items and len(taken) < _MOST_TAKEN:
                 item, size = self._items.popleft()
                 self._held -= size
                 taken.append(item)
+            if not taken:
+                # Few at once: whoever puts waits meanwhile.
+                taken = [self._from_file() for _ in range(min(self._spilled, _MOST_READ))]
             self._urgent = bool(self._items or self._spilled)
             return taken
 
@@ -146,7 +148,10 @@ class DocumentQueue:
         try:
             if self._spill is None:
                 self._spill = tempfile.TemporaryFile(prefix="nexus_writer_")  # noqa: SIM115 - it stays
-                _log.warning(
+                level = logging.DEBUG if self._warned else logging.WARNING
+                self._warned = True
+                _log.log(
+                    level,
                     "documents come faster than they can be written: they wait in a temporary "
                     "file in %s",
                     tempfile.gettempdir(),

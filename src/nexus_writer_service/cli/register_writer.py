@@ -4,10 +4,22 @@ The options and their defaults are those of the reference lineage.
 """
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from nexus_writer_service.cli.log_options import (
+    LogFile,
+    LogFileBackups,
+    LogFileErr,
+    LogFileOut,
+    LogFileSize,
+    LogLevel,
+    NoLogStdout,
+    RedirectStderr,
+    RedirectStdout,
+    option,
+)
 from nexus_writer_service.cli.logs import LogOptions, set_up
 from nexus_writer_service.errors import WriterError
 from nexus_writer_service.tango.register import (
@@ -17,22 +29,17 @@ from nexus_writer_service.tango.register import (
     register_session_writer,
 )
 
-
-def _option(name: str, text: str, panel: str) -> Any:
-    return typer.Option(name, help=text, rich_help_panel=panel)
-
-
-_NAMES, _LOG = "Names", "Log"
+_NAMES = "Names"
 
 
 def run(  # noqa: PLR0917 - one parameter for each option, given by name
     session: Annotated[str, typer.Argument(help="BLISS session; it need not exist yet.")],
     server: Annotated[
-        str, _option("--server", "Tango server; as given to NexusWriterService.", _NAMES)
+        str, option("--server", "Tango server; as given to NexusWriterService.", _NAMES)
     ] = SERVER,
     instance: Annotated[
         str,
-        _option(
+        option(
             "--instance",
             "Instance of the server: one process for all devices of it. Default: the session.",
             _NAMES,
@@ -40,44 +47,38 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
     ] = "",
     domain: Annotated[
         str,
-        _option(
+        option(
             "--domain",
             "Domain of the device. Default: the beamline (BEAMLINE, BEAMLINENAME), else id00.",
             _NAMES,
         ),
     ] = "",
-    family: Annotated[str, _option("--family", "Family of the device.", _NAMES)] = FAMILY,
+    family: Annotated[str, option("--family", "Family of the device.", _NAMES)] = FAMILY,
     member: Annotated[
-        str, _option("--member", "Member of the device. Default: the session.", _NAMES)
+        str, option("--member", "Member of the device. Default: the session.", _NAMES)
     ] = "",
     ignore_existing: Annotated[
         bool,
-        _option("--ignore_existing", "Register also when the session has a writer.", _NAMES),
+        option("--ignore_existing", "Register also when the session has a writer.", _NAMES),
     ] = False,
     beacon_host: Annotated[
         str,
-        _option(
+        option(
             "--beacon-host",
             "host:port of the session's Beacon, exactly as BEACON_HOST is in BLISS; needed when "
             "several Beacons share the Tango database.",
             _NAMES,
         ),
     ] = "",
-    log: Annotated[str, _option("--log", "CRITICAL ... DEBUG, NOTSET.", _LOG)] = "WARNING",
-    logfile: Annotated[str, _option("--logfile", "All records.", _LOG)] = "",
-    logfileout: Annotated[str, _option("--logfileout", "Records below WARNING.", _LOG)] = "",
-    logfileerr: Annotated[str, _option("--logfileerr", "Records from WARNING on.", _LOG)] = "",
-    filesize: Annotated[float, _option("--filesize", "MB per log file; 0: no limit.", _LOG)] = 5,
-    filebackups: Annotated[int, _option("--filebackups", "Rotated files kept.", _LOG)] = 9,
-    nologstdout: Annotated[
-        bool, _option("--nologstdout", "No records below WARNING on stdout.", _LOG)
-    ] = False,
-    redirectstdout: Annotated[
-        bool, _option("--redirectstdout", "What is printed goes to the log.", _LOG)
-    ] = False,
-    redirectstderr: Annotated[
-        bool, _option("--redirectstderr", "stderr goes to the log.", _LOG)
-    ] = False,
+    log: LogLevel = "WARNING",
+    logfile: LogFile = "",
+    logfileout: LogFileOut = "",
+    logfileerr: LogFileErr = "",
+    filesize: LogFileSize = 5,
+    filebackups: LogFileBackups = 9,
+    nologstdout: NoLogStdout = False,
+    redirectstdout: RedirectStdout = False,
+    redirectstderr: RedirectStderr = False,
 ) -> None:
     """Register the Tango device that writes a BLISS session, unless the session has one.
 

@@ -16,7 +16,8 @@ from nexus_writer_service.model.states import SessionState
 from nexus_writer_service.service.clock import SystemClock
 from nexus_writer_service.service.disk_space import DiskWatch
 from nexus_writer_service.service.sd_notify import Heartbeat, ServiceManager
-from nexus_writer_service.service.session_service import SessionOptions, SessionService
+from nexus_writer_service.service.session_options import SessionOptions
+from nexus_writer_service.service.session_service import SessionService
 from nexus_writer_service.service.session_writer import Source
 from nexus_writer_service.service.status import StatusBoard
 

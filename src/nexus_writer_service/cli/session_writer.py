@@ -7,174 +7,105 @@ import logging
 import os
 import sys
 import time
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
 
 import typer
 
+from nexus_writer_service.cli.log_options import (
+    LogFile,
+    LogFileBackups,
+    LogFileErr,
+    LogFileOut,
+    LogFileSize,
+    LogLevel,
+    NoLogStdout,
+    RedirectStderr,
+    RedirectStdout,
+)
 from nexus_writer_service.cli.logs import LogOptions, set_up
+from nexus_writer_service.cli.session_options import (
+    Compression,
+    CompressionScheme,
+    CopyNonExternal,
+    DataWriter,
+    DisableExternalHdf5,
+    Durability,
+    Durable,
+    EnableExternalNonhdf5,
+    Grace,
+    History,
+    Keepshape,
+    MultivaluePositioners,
+    Nocatchup,
+    Noconfig,
+    Nohistory,
+    Noleases,
+    Nolocks,
+    Noprotect,
+    Patch,
+    Patches,
+    Profiling,
+    ReaderPatience,
+    RecommendedDiskSpace,
+    RedisDataUrl,
+    RequiredDiskSpace,
+    ResourceProfiling,
+    Root,
+    SessionName,
+    Stackmca,
+    StartSemaphoreFile,
+)
 from nexus_writer_service.cli.session_process import ProcessOptions, SessionProcess
 from nexus_writer_service.errors import SettingsError
 from nexus_writer_service.hdf5.options import READER_PATIENCE, FileOptions
 from nexus_writer_service.layout.esrf import EsrfOptions
-from nexus_writer_service.layout.esrf.storage import COMPRESSIONS, DEFAULT_COMPRESSION
+from nexus_writer_service.layout.esrf.storage import DEFAULT_COMPRESSION
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.service.disk_space import MEGABYTE, DiskWatch, free_bytes
 from nexus_writer_service.service.history_place import default_history
-from nexus_writer_service.service.profiling import SETTINGS
 from nexus_writer_service.service.sd_notify import ServiceManager
-from nexus_writer_service.service.session_service import EVERY_WRITER
 from nexus_writer_service.sources.bliss.session import BlissSource
 from nexus_writer_service.sources.bliss.store import redis_url
 
 _log = logging.getLogger(__name__)
 
-Compression = StrEnum("Compression", {name: name for name in COMPRESSIONS})  # type: ignore[misc]  # from the one list of schemes
-Profiling = StrEnum("Profiling", {name: name for name in SETTINGS})  # type: ignore[misc]  # from the one list of settings
-
-
-class Patch(StrEnum):
-    """Faults that can be built in, for tests."""
-
-    SLOWDISK = "slowdisk"
-
-
-class Durable(StrEnum):
-    """What commits outlast."""
-
-    PROCESS = "process"
-    POWER = "power"
-
-
-def _option(name: str, text: str, panel: str) -> Any:
-    return typer.Option(name, help=text, rich_help_panel=panel)
-
-
-_FILE, _DISK, _LOG, _OURS = "What is saved", "Disk", "Log", "This writer's own"
-_SAFETY = "How files are kept safe"
-
 
 def run(  # noqa: PLR0917 - one parameter for each option, given by name
-    session: Annotated[str, typer.Argument(help="BLISS session; it need not run yet.")],
-    keepshape: Annotated[
-        bool, _option("--keepshape", "Save grid scans with their n-D shape.", _FILE)
-    ] = False,
-    multivalue_positioners: Annotated[
-        bool,
-        _option(
-            "--multivalue_positioners",
-            "All channels of a positioner group in one NXpositioner.",
-            _FILE,
-        ),
-    ] = False,
-    enable_external_nonhdf5: Annotated[
-        bool,
-        _option("--enable_external_nonhdf5", "Link EDF frames as HDF5 external storage.", _FILE),
-    ] = False,
-    disable_external_hdf5: Annotated[
-        bool,
-        _option("--disable_external_hdf5", "No virtual datasets over HDF5 images.", _FILE),
-    ] = False,
-    copy_non_external: Annotated[
-        bool,
-        _option("--copy_non_external", "Copy the pixels of images that are not linked.", _FILE),
-    ] = False,
-    stackmca: Annotated[
-        bool, _option("--stackmca", "Stack MCAs in the XRF application.", _FILE)
-    ] = False,
-    compression: Annotated[
-        Compression,
-        _option("--compression", "Of scans for which BLISS chose none.", _FILE),
-    ] = Compression[DEFAULT_COMPRESSION],
-    noconfig: Annotated[
-        bool, _option("--noconfig", "Ignore the session's device types and master files.", _FILE)
-    ] = False,
-    resource_profiling: Annotated[
-        Profiling, _option("--resource_profiling", "Profile the scan writer.", _LOG)
-    ] = Profiling.OFF,  # type: ignore[attr-defined]
-    required_disk_space: Annotated[
-        float, _option("--required_disk_space", "MB; below: scans are refused.", _DISK)
-    ] = 200,
-    recommended_disk_space: Annotated[
-        float, _option("--recommended_disk_space", "MB; below: a warning.", _DISK)
-    ] = 1024,
-    start_semaphore_file: Annotated[
-        Path | None,
-        _option("--start_semaphore_file", "Exists while the process listens.", _OURS),
-    ] = None,
-    patch: Annotated[
-        list[Patch] | None, _option("--patch", "Build a fault in (tests only).", _DISK)
-    ] = None,
-    log: Annotated[str, _option("--log", "CRITICAL ... DEBUG, NOTSET.", _LOG)] = "WARNING",
-    logfile: Annotated[str, _option("--logfile", "All records.", _LOG)] = "",
-    logfileout: Annotated[str, _option("--logfileout", "Records below WARNING.", _LOG)] = "",
-    logfileerr: Annotated[str, _option("--logfileerr", "Records from WARNING on.", _LOG)] = "",
-    filesize: Annotated[float, _option("--filesize", "MB per log file; 0: no limit.", _LOG)] = 5,
-    filebackups: Annotated[int, _option("--filebackups", "Rotated files kept.", _LOG)] = 9,
-    nologstdout: Annotated[
-        bool, _option("--nologstdout", "No records below WARNING on stdout.", _LOG)
-    ] = False,
-    redirectstdout: Annotated[
-        bool, _option("--redirectstdout", "What is printed goes to the log.", _LOG)
-    ] = False,
-    redirectstderr: Annotated[
-        bool, _option("--redirectstderr", "stderr goes to the log.", _LOG)
-    ] = False,
-    data_writer: Annotated[
-        list[str] | None,
-        _option(
-            "--data_writer",
-            f"Save scans for which BLISS selected this writer (repeatable); '{EVERY_WRITER}' for "
-            "all scans. Default: external.",
-            _OURS,
-        ),
-    ] = None,
-    redis_data_url: Annotated[
-        str | None,
-        _option("--redis_url", "Default: REDIS_DATA_URL, else Beacon (BEACON_HOST).", _OURS),
-    ] = None,
-    root: Annotated[
-        list[Path] | None,
-        _option("--root", "Save below this directory only (repeatable).", _OURS),
-    ] = None,
-    grace: Annotated[
-        float, _option("--grace", "Seconds that scans have to end after SIGTERM.", _OURS)
-    ] = 5.0,
-    history: Annotated[
-        Path | None,
-        _option(
-            "--history",
-            "Keeps every verdict. Default: nexus_writer_service/history.sqlite in XDG_STATE_HOME "
-            "(~/.local/state).",
-            _OURS,
-        ),
-    ] = None,
-    nohistory: Annotated[bool, _option("--nohistory", "Keep no verdicts.", _OURS)] = False,
-    nocatchup: Annotated[
-        bool,
-        _option("--nocatchup", "Save only scans that are created after the start.", _OURS),
-    ] = False,
-    durability: Annotated[
-        Durable,
-        _option("--durability", "What commits outlast: kill -9, or a loss of power too.", _SAFETY),
-    ] = Durable.PROCESS,
-    reader_patience: Annotated[
-        float,
-        _option(
-            "--reader_patience", "Seconds that readers in the file can delay a commit.", _SAFETY
-        ),
-    ] = READER_PATIENCE,
-    noprotect: Annotated[
-        bool,
-        _option("--noprotect", "Leave files their write permission while writing.", _SAFETY),
-    ] = False,
-    nolocks: Annotated[
-        bool, _option("--nolocks", "For file systems where locks fail or hang.", _SAFETY)
-    ] = False,
-    noleases: Annotated[
-        bool, _option("--noleases", "For file systems where leases misbehave.", _SAFETY)
-    ] = False,
+    session: SessionName,
+    keepshape: Keepshape = False,
+    multivalue_positioners: MultivaluePositioners = False,
+    enable_external_nonhdf5: EnableExternalNonhdf5 = False,
+    disable_external_hdf5: DisableExternalHdf5 = False,
+    copy_non_external: CopyNonExternal = False,
+    stackmca: Stackmca = False,
+    compression: Compression = CompressionScheme[DEFAULT_COMPRESSION],
+    noconfig: Noconfig = False,
+    resource_profiling: ResourceProfiling = Profiling.OFF,  # type: ignore[attr-defined]
+    required_disk_space: RequiredDiskSpace = 200,
+    recommended_disk_space: RecommendedDiskSpace = 1024,
+    start_semaphore_file: StartSemaphoreFile = None,
+    patch: Patches = None,
+    log: LogLevel = "WARNING",
+    logfile: LogFile = "",
+    logfileout: LogFileOut = "",
+    logfileerr: LogFileErr = "",
+    filesize: LogFileSize = 5,
+    filebackups: LogFileBackups = 9,
+    nologstdout: NoLogStdout = False,
+    redirectstdout: RedirectStdout = False,
+    redirectstderr: RedirectStderr = False,
+    data_writer: DataWriter = None,
+    redis_data_url: RedisDataUrl = None,
+    root: Root = None,
+    grace: Grace = 5.0,
+    history: History = None,
+    nohistory: Nohistory = False,
+    nocatchup: Nocatchup = False,
+    durability: Durability = Durable.PROCESS,
+    reader_patience: ReaderPatience = READER_PATIENCE,
+    noprotect: Noprotect = False,
+    nolocks: Nolocks = False,
+    noleases: Noleases = False,
 ) -> None:
     """Save the scans of one BLISS session as NeXus files, in a plain process.
 

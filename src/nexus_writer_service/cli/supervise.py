@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from nexus_writer_service.cli.logs import LogOptions, set_up
-from nexus_writer_service.service.supervisor import Supervisor, signals_to
+from nexus_writer_service.service.supervisor import Program, Supervisor, signals_to
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +80,6 @@ def supervise(
     set_up(LogOptions(level=log, file=logfile))
     if shutil.which(command[0]) is None:
         raise typer.BadParameter(f"there is no program {command[0]}")
-    supervisor = Supervisor(command, FileRecovery(history, redis_data_url))
+    supervisor = Supervisor(Program(command), FileRecovery(history, redis_data_url))
     with signals_to(supervisor.stop) as pause:
         raise typer.Exit(supervisor.run(pause))

@@ -71,8 +71,11 @@ def is_there(path: str) -> bool:
     return os.access(path, os.R_OK)
 
 
-def holds(files: ImageFiles, path: str, frames: int, rank: int) -> bool:
-    """Whether an HDF5 file has ``frames`` frames by now; other formats are not looked into.
+def lacking(files: ImageFiles, path: str, frames: int, rank: int) -> tuple[str, ...]:
+    """What is not there of an HDF5 file that must have ``frames`` frames by now.
+
+    That is the file itself; or, where it only shows the frames of other files (the master file of a
+    detector), those of them that do not exist. Other formats are not looked into.
 
     Args:
         files: what kind of file it is.
@@ -81,13 +84,31 @@ def holds(files: ImageFiles, path: str, frames: int, rank: int) -> bool:
         rank: number of dimensions of a frame.
     """
     if not files.data_path:
-        return is_there(path)
+        return () if is_there(path) else (path,)
     try:
         with h5py.File(path, "r", locking=False) as file:
-            shape = file[files.data_path].shape
+            data = file[files.data_path]
+            if data.ndim != rank and (data.ndim < rank or data.shape[0] < frames):
+                return (path,)
+            return tuple(dict.fromkeys(one for one, low, _ in _absent(data) if low < frames))
     except FAILURES:
-        return False
-    return len(shape) == rank or (len(shape) > rank and shape[0] >= frames)
+        return (path,)
+
+
+def _absent(data: h5py.Dataset) -> Iterator[tuple[str, int, int]]:
+    """Files that a virtual dataset shows and that do not exist, with first frame and stop."""
+    if not data.is_virtual:
+        return
+    folder = os.path.dirname(os.path.realpath(data.file.filename))
+    there: dict[str, bool] = {}
+    for source in data.virtual_sources():
+        name = source.file_name
+        if name == "." or "%" in name:  # a pattern stands for any number of files
+            continue
+        path = os.path.join(folder, name)
+        if not there.setdefault(path, is_there(path)):
+            low, high = (bounds[0] for bounds in source.vspace.get_select_bounds())
+            yield path, low, high + 1
 
 
 def pixels(run: Run, files: ImageFiles, sample: Shape, dtype: np.dtype[Any]) -> Iterator[Array]:
@@ -123,12 +144,52 @@ def _hdf5_pixels(run: Run, data_path: str, sample: Shape) -> Iterator[Array]:
             if data.ndim == len(sample):  # a file with one frame need not have an axis for it
                 yield data[()][np.newaxis]
                 return
-            stop = min(run.index + run.count, data.shape[0])
+            end = min(run.index + run.count, data.shape[0])
+            stop = _Ready(data).run(run.index, end, ready=True)
             step = max(1, _BLOCK_BYTES // max(1, data.nbytes // max(1, data.shape[0])))
             for start in range(run.index, stop, step):
                 yield data[start : min(start + step, stop)]
     except FAILURES:
         return
+
+
+class _Ready:
+    """Which frames of a dataset the detector has written, as far as the file tells.
+
+    A detector server can make the dataset for all frames before it has the first one, and a master
+    file before the files that it shows: what is not there would read as zeros.
+    """
+
+    def __init__(self, data: h5py.Dataset) -> None:
+        self._data = data
+        self._chunk = data.chunks[0] if data.chunks else 0
+        self._absent = [(low, stop) for _, low, stop in _absent(data)]
+
+    def __call__(self, frame: int) -> bool:
+        if self._chunk:
+            corner = (frame // self._chunk * self._chunk, *(0,) * (self._data.ndim - 1))
+            return self._data.id.get_chunk_info_by_coord(corner).byte_offset is not None
+        return not any(low <= frame < stop for low, stop in self._absent)
+
+    def run(self, start: int, stop: int, *, ready: bool) -> int:
+        """Where the frames from ``start`` on that are ready, or are not, end."""
+        if not self._chunk and not self._absent:
+            return stop if ready else start
+        return next((n for n in range(start, stop) if self(n) is not ready), stop)
+
+
+def unreadable(run: Run, files: ImageFiles, sample: Shape) -> int:
+    """How many frames at the beginning of a run cannot be read; all if the file cannot be."""
+    if not files.data_path:
+        return run.count
+    try:
+        with h5py.File(run.path, "r", locking=False) as file:
+            data = file[files.data_path]
+            stop = min(run.index + run.count, data.shape[0]) if data.ndim > len(sample) else 0
+            end = _Ready(data).run(run.index, stop, ready=False)
+    except FAILURES:
+        return run.count
+    return end - run.index if end < stop else run.count
 
 
 def _fabio_pixels(run: Run) -> Iterator[Array]:

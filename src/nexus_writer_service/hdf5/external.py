@@ -9,13 +9,21 @@ import math
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
 from h5py import h5d, h5p, h5s
 
 from nexus_writer_service.errors import DatasetError
-from nexus_writer_service.hdf5.detector_files import holds, is_there, pixels, raw_places, runs
+from nexus_writer_service.hdf5.detector_files import (
+    is_there,
+    lacking,
+    pixels,
+    raw_places,
+    runs,
+    unreadable,
+)
 from nexus_writer_service.hdf5.place import Place
 from nexus_writer_service.hdf5.resume import points_in
 from nexus_writer_service.hdf5.selections import Spaces, boxes
@@ -33,7 +41,10 @@ _MOST_RAW_FRAMES: Final = 2500
 _MOST_NAMED: Final = 20
 """Files that are named of a stack: the first ones and the last ones tell what the others are."""
 _MOST_COPIED: Final = 64 << 20
-"""Bytes of pixels that may wait because the disk does not take them."""
+"""Bytes of pixels that may wait because the disk does not take them, or that are copied at once:
+other scans of the process wait meanwhile."""
+_MOST_RUNS: Final = 100
+"""Files that are looked into at once for raw data."""
 
 Clock = Callable[[], float]
 """Seconds since some moment; never goes back."""
@@ -55,6 +66,14 @@ class Stack(Growing):
     @abstractmethod
     def extend(self, frames: int) -> int:
         """Take note that there are ``frames`` frames by now; returns ``length``."""
+
+    def skip(self) -> tuple[int, int] | None:
+        """Wait no longer for the next frame and those with it in a file, so that later ones follow.
+
+        Returns:
+            The first frame that is given up, and the next that is not; None when none is awaited.
+        """
+        return None
 
     def missing_files(self) -> tuple[str, ...]:
         """Files of the frames so far that are not there."""
@@ -84,11 +103,11 @@ class Announced:
         self.frames = max(self.frames, frames)
 
     def missing(self) -> tuple[str, ...]:
-        """Files that are not there; the newest must also hold its frames."""
+        """Files that are not there; the newest must also have its frames."""
         self._unseen = [path for path in self._unseen if not is_there(path)]
         path, frames = self._newest
-        if frames and path not in self._unseen and not holds(self.files, path, frames, self._rank):
-            return (*self._unseen, path)
+        if frames and path not in self._unseen:
+            return (*self._unseen, *lacking(self.files, path, frames, self._rank))
         return tuple(self._unseen)
 
     def paths(self, frames: int) -> tuple[str, ...]:
@@ -205,7 +224,8 @@ class RawStack(RemadeStack):
         if frames > _MOST_RAW_FRAMES:
             raise RawRefusedError(self, f"HDF5 maps at most {_MOST_RAW_FRAMES} frames as raw data")
         try:
-            for run in runs(self.node.files, self.length, self.announced.frames):
+            ahead = runs(self.node.files, self.length, self.announced.frames)
+            for run in islice(ahead, _MOST_RUNS):
                 found = list(raw_places(run, self.node.sample, self.node.dtype))
                 self._places += [(run.path, place) for place in found]
                 if len(found) < run.count:
@@ -214,6 +234,15 @@ class RawStack(RemadeStack):
             raise RawRefusedError(self, str(error)) from error
         self.length = len(self._places)
         return self.length
+
+    def skip(self) -> tuple[int, int] | None:
+        """Frames that are given up read zero."""
+        run = next(runs(self.node.files, self.length, self.announced.frames), None)
+        if run is None:
+            return None
+        self._places += [("/dev/null", 0)] * run.count
+        self.length += run.count
+        return run.frame, run.frame + run.count
 
     def _make(self, group: Any) -> Any:
         return create_raw(group, self.node, self._shape(), self._places)
@@ -275,14 +304,25 @@ class CopiedStack(Stream, Stack):
         return ()
 
     def extend(self, frames: int) -> int:
-        """Copy up to the first frame that cannot be read yet."""
+        """Copy up to the first frame that cannot be read yet, but not too much at once."""
         self.announced.extend(frames)
         node = self._node
+        copied = 0
         for run in runs(node.files, self.length, self.announced.frames):
             for block in pixels(run, node.files, node.sample, node.dtype):
                 self.append(self.length, [block])
-                if self.nbytes > _MOST_COPIED:
+                copied += block.nbytes
+                if max(copied, self.nbytes) > _MOST_COPIED:
                     return self.length
             if self.length < run.frame + run.count:
                 break
         return self.length
+
+    def skip(self) -> tuple[int, int] | None:
+        """Frames that are given up read as fill."""
+        run = next(runs(self._node.files, self.length, self.announced.frames), None)
+        if run is None:
+            return None
+        count = unreadable(run, self._node.files, self._node.sample)
+        self.leave_out(count)
+        return run.frame, run.frame + count

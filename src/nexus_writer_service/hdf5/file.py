@@ -185,12 +185,26 @@ class NexusFile:
 
         Returns:
             How many of them the dataset has, or will have with the next commits: all of a virtual
-            stack and of references; of copies and raw data as many as could be read, so call again.
+            stack and of references; of copies and raw data as many as could be read, and at most
+            some 64 MiB of pixels at once, so call again.
 
         Raises:
             DatasetError: unknown stack, or its files do not hold the images that were announced.
         """
         return self._growing.extend(path, frames)
+
+    def skip(self, path: str) -> tuple[int, int] | None:
+        """Give up the next frame that ``extend`` waits for, and those that are with it in a file.
+
+        They read as fill (zero in raw data), and ``extend`` goes on behind them.
+
+        Returns:
+            The first of them, and the next frame; None when no frame is awaited.
+
+        Raises:
+            DatasetError: unknown stack.
+        """
+        return self._growing.skip(path)
 
     def settle(self, path: str) -> None:
         """Nothing more will come at or below ``path``.

@@ -231,6 +231,14 @@ class GrowingDatasets:
             if now.waiting:
                 self._active[path] = now
 
+    def skip(self, path: str) -> tuple[int, int] | None:
+        """Wait no longer for the next frames of a stack [``NexusFile.skip``]."""
+        stack = self._stack(path)
+        skipped = None if stack.problem else stack.skip()
+        if stack.waiting:
+            self._active[path] = stack
+        return skipped
+
     def _refer_instead(self, path: str, stack: RawStack) -> Stack:
         """Replace a raw stack by references to its frames."""
         node = _as_stream(stack.node, "uris")

@@ -19,7 +19,8 @@ _CHUNK_POINTS: Final = 512
 _LARGEST_CACHE: Final = 32 << 20
 _CHUNKS_OF_UNKNOWN: Final = 8
 """Chunks to expect along an axis whose length varies."""
-_BLOSC2_LEVEL: Final = 5
+_BLOSC2_LEVELS: Final = {"lz4": 5, "zstd": 2}
+"""Blosc2's own levels by codec: its 2 is Zstandard's 3, its 5 Zstandard's slow 9."""
 
 
 def scan_axes(node: StreamDataset | ImageStack) -> Shape:
@@ -163,7 +164,9 @@ def _plugin_filters(hdf5plugin: Any, filters: Filters) -> Iterator[Any]:
         yield hdf5plugin.Zstd(clevel=filters.zstd)
     if filters.blosc2:
         shuffle = hdf5plugin.Blosc2.SHUFFLE
-        yield hdf5plugin.Blosc2(cname=filters.blosc2, clevel=_BLOSC2_LEVEL, filters=shuffle)
+        yield hdf5plugin.Blosc2(
+            cname=filters.blosc2, clevel=_BLOSC2_LEVELS[filters.blosc2], filters=shuffle
+        )
 
 
 def _access_properties(chunks: Shape, node: StreamDataset, itemsize: int) -> Any:

@@ -125,6 +125,11 @@ class Stream(Growing):
         self.length = length
         self._shape = self._dataset.shape
 
+    def leave_out(self, count: int) -> None:
+        """Let the next points be fill."""
+        self.length += count
+        self._waiting.append((self.length, np.empty((0, *self._sample), self._dtype)))
+
     def write(self, spaces: Spaces) -> None:
         """Write all waiting points."""
         for start, points in _joined(self._waiting):

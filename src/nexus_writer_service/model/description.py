@@ -237,6 +237,7 @@ class ScanDescription:
     instrument_info: Mapping[str, Json] = field(default_factory=dict)
     """``name`` and ``name@short_name`` of the instrument."""
     device_records: Mapping[ChannelName, DeviceRecord] = field(default_factory=dict)
+    """What the session says of the devices of ``channels``."""
     master_files: Mapping[str, str] = field(default_factory=dict)
     """``dataset``, ``dataset_collection``, ``proposal`` to absolute paths."""
     plotted: tuple[str, ...] = ()

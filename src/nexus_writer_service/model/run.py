@@ -42,6 +42,8 @@ class Stream:
     """Its event descriptors, oldest first; more than one when devices were reconfigured."""
     columns: Mapping[str, Column] = field(default_factory=dict)
     """By data key; only those that have values."""
+    keys: tuple[str, ...] = ()
+    """All data keys, described or not, in the order in which they were met: new ones come last."""
 
     @property
     def data_keys(self) -> Mapping[str, Mapping[str, Json]]:

@@ -10,6 +10,7 @@ from nexus_writer_service.model.description import ChannelName, Content
 from nexus_writer_service.model.verdict import ChannelTally, Gap
 
 _NOT_RECEIVED = "they were never received"
+_NOT_READABLE = "the detector's file is missing, or cannot be read"
 
 
 @dataclass(slots=True)
@@ -34,7 +35,9 @@ class ChannelWriter:
     gaps: list[Gap] = field(default_factory=list)
     """What was lost below ``reached``, in order."""
     frames: int = 0
-    """Frames that can be had: taken by the detector, or on disk where pixels are copied."""
+    """Frames that the detector has taken."""
+    saved: int = 0
+    """Frames that the detector says are on disk."""
     nbytes: int = 0
     lost: bool = False
     """Nothing more of this channel is written."""
@@ -80,17 +83,37 @@ class ChannelWriter:
         self.lost = True
         self.problems.append(reason)
 
+    @property
+    def available(self) -> int:
+        """Frames that can be had while the detector is at work: those on disk, if pixels are."""
+        return self.saved if self.place and self.place.copied else self.frames
+
+    def extend(self, file: NexusFile, frames: int) -> None:
+        """Take in up to so many frames, as far as their files have come by now.
+
+        Raises:
+            DatasetError: the frames do not fit their dataset.
+        """
+        if self.place is not None and not self.lost and self.reached < frames:
+            self.reached = file.extend(self.place.path, frames)
+
     def catch_up(self, file: NexusFile) -> bool:
-        """Take in frames whose files have come by now; tells whether some are still missing.
+        """Take in all frames whose files have come by now; tells whether some are still missing.
 
         Raises:
             DatasetError: the frames do not fit their dataset.
         """
         if self.place is None or self.lost:
             return False
-        if self.reached < self.frames:
-            self.reached = file.extend(self.place.path, self.frames)
+        self.extend(file, self.frames)
         return self.reached < self.frames or bool(file.missing_files(self.place.path))
+
+    def skip_missing(self, file: NexusFile) -> Gap | None:
+        """Give up the next frames that are awaited; None when there are none."""
+        if self.place is None or self.lost or self.reached >= self.frames:
+            return None
+        skipped = file.skip(self.place.path)
+        return self.skip(skipped[1], _NOT_READABLE) if skipped else None
 
     def tally(self, file: NexusFile | None) -> ChannelTally:
         """The account of this channel for the verdict."""

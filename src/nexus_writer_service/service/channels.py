@@ -1,6 +1,7 @@
 """All channels of a scan that are to be saved: events in, datasets and accounts out."""
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from nexus_writer_service.errors import DatasetError
 from nexus_writer_service.layout.plan import ScanPlan
@@ -11,6 +12,12 @@ from nexus_writer_service.service.channel_writer import ChannelWriter
 from nexus_writer_service.service.scan_file import ScanFile
 from nexus_writer_service.service.status import Progress
 from nexus_writer_service.service.troubles import Troubles
+
+_MOST_NAMED: Final = 3
+"""Channels that are named of many that are alike."""
+
+_MOST_SKIPPED: Final = 100
+"""Files that are given up at once: other scans of the process wait meanwhile."""
 
 ChannelEvent = Points | Located | Frames | Scans | Sealed | Lost
 
@@ -45,7 +52,7 @@ class Channels:
             self._all[name] = ChannelWriter(name, Content.NUMBERS, None)
             self._give_up(self._all[name], why)
 
-    def extend(self, scan: ScanDescription, plan: ScanPlan) -> None:
+    def describe(self, scan: ScanDescription, plan: ScanPlan) -> None:
         """Take in what is new of a scan that goes on; see ``Extended``."""
         before, self._plan = self._known, plan
         self._include(scan)
@@ -99,13 +106,40 @@ class Channels:
             case Lost():
                 self._lose(channel, event)
 
+    def extend(self) -> None:
+        """Take in more of the images that are there while the scan goes on."""
+        for channel in self._images:
+            if channel.reached < channel.available:
+                self._extend(channel)
+
     def catch_up(self) -> bool:
         """Take in images whose files have come by now; tells whether some are still missing."""
         missing = False
-        for channel in self._all.values():
-            if channel.content in _OF_FILES and channel.begun:
-                missing = self._catch_up(channel) or missing
+        for channel in self._images:
+            missing = self._catch_up(channel) or missing
         return missing
+
+    def skip_missing(self) -> bool:
+        """Give up images that are awaited, up to the next ones that can be had.
+
+        Tells whether there were any. Not all at once where there are many.
+        """
+        skipped = False
+        for channel in self._images:
+            for _ in range(_MOST_SKIPPED):
+                gap = channel.skip_missing(self._file)
+                if gap is None:
+                    break
+                skipped = True
+                self._catch_up(channel)
+                if channel.reached > gap.stop:
+                    break
+        return skipped
+
+    @property
+    def frames(self) -> int:
+        """Frames that are in the file, or known not to be had."""
+        return sum(channel.reached for channel in self._images)
 
     # ------------------------------------------------------------------------------ accounts
 
@@ -121,6 +155,24 @@ class Channels:
             for channel in self._all.values()
             if channel.begun and channel.place is not None
         }
+
+    def unequal_lengths(self) -> tuple[str, ...]:
+        """For each entry whose channels differ in length, a text that says so.
+
+        They stay as they are: to cut the longer ones would lose data, to fill up the shorter ones
+        would invent some. Detectors of another rate than the motors' differ rightly.
+        """
+        entries: dict[str, dict[int, list[str]]] = {}
+        for channel in self._all.values():
+            if channel.place is not None and not channel.lost:
+                lengths = entries.setdefault(channel.place.path.split("/")[1], {})
+                lengths.setdefault(channel.reached, []).append(channel.name)
+        return tuple(
+            f"the channels of entry {entry} differ in length: "
+            + "; ".join(_of_one_length(n, lengths[n]) for n in sorted(lengths, reverse=True))
+            for entry, lengths in entries.items()
+            if len(lengths) > 1
+        )
 
     def progress(self) -> tuple[Progress, ...]:
         """Points written of each subscan, over its channels."""
@@ -154,9 +206,8 @@ class Channels:
     def _add_frames(self, channel: ChannelWriter, event: Frames) -> None:
         if channel.place is None or not self._ready(channel):
             return
-        channel.frames = event.saved if channel.place.copied else event.count
-        self._catch_up(channel)
-        channel.frames = event.count
+        channel.frames, channel.saved = event.count, event.saved
+        self._extend(channel)
 
     def _add_located(self, channel: ChannelWriter, event: Located) -> None:
         if channel.place is None or not self._ready(channel):
@@ -173,6 +224,17 @@ class Channels:
         self._troubles.complain(self._scan_file.merge(trees, warn=self._troubles.warn))
         channel.take(event.start, len(event.references))
         self.note_due = True
+
+    @property
+    def _images(self) -> list[ChannelWriter]:
+        """The channels of images, or other values in files, that have begun."""
+        return [one for one in self._all.values() if one.content in _OF_FILES and one.begun]
+
+    def _extend(self, channel: ChannelWriter) -> None:
+        try:
+            channel.extend(self._file, channel.available)
+        except DatasetError as error:
+            self._give_up(channel, str(error))
 
     def _catch_up(self, channel: ChannelWriter) -> bool:
         try:
@@ -212,6 +274,13 @@ class Channels:
     def _give_up(self, channel: ChannelWriter, reason: str) -> None:
         channel.lose(reason)
         self._troubles.alarm(f"channel {channel.name}: {reason}; the other channels go on")
+
+
+def _of_one_length(length: int, names: list[str]) -> str:
+    """Some of the channels of one length."""
+    more = len(names) - _MOST_NAMED
+    shown = ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"{length} points of {shown}"
 
 
 def _by_subscan(

@@ -71,6 +71,8 @@ class DirectoryMaker:
             done.set_exception(error)
         except OSError as error:
             done.set_exception(_as_file_error(path, error))
+        except Exception as error:  # noqa: BLE001 - it belongs to who waits
+            done.set_exception(error)
         else:
             done.set_result(None)
         finally:

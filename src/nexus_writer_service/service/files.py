@@ -4,12 +4,16 @@ import logging
 import os
 from collections.abc import Mapping
 
-from nexus_writer_service.errors import FileError, FilePathError
+from nexus_writer_service.errors import FileError, FileLockedError, FilePathError
 from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.hdf5.options import FileOptions
+from nexus_writer_service.service.clock import Clock, SystemClock
 
 _log = logging.getLogger(__name__)
+
+LOCKED_FILE_PERIOD = 1.0
+"""Seconds between two looks whether a file that another process has is free."""
 
 
 class FilePool:
@@ -19,6 +23,7 @@ class FilePool:
         roots: directories that files must be under; empty allows every absolute path.
         options: how files are kept safe.
         disk: how files are changed; the system's by default.
+        clock: says when a file that another process has is tried again.
     """
 
     def __init__(
@@ -26,6 +31,7 @@ class FilePool:
         roots: tuple[str, ...] = (),
         options: FileOptions | None = None,
         disk: Disk | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._options = options
         self._disk = disk
@@ -33,20 +39,41 @@ class FilePool:
         self._files: dict[str, NexusFile] = {}
         self._users: dict[str, int] = {}
         self._trouble = ""
+        self._clock = clock or SystemClock()
+        self._locked: dict[str, tuple[float, FileLockedError]] = {}
+        """Files that another process has: until when to leave them alone, and what was said."""
 
-    def acquire(self, path: str) -> NexusFile:
+    def acquire(self, path: str, *, hurried: bool = False) -> NexusFile:
         """The open file; pair with ``release``.
+
+        Args:
+            path: of the file.
+            hurried: look also at a file that another process had a moment ago.
 
         Raises:
             FilePathError: the path is relative or outside the allowed roots.
+            FileLockedError: another process has it, or had it less than a second ago.
             FileError: the file cannot be opened or made.
         """
         real = self._allowed(path)
         if real not in self._files:
-            self._files[real] = NexusFile.open(real, options=self._options, disk=self._disk)
+            self._files[real] = self._opened(real, hurried=hurried)
             self._users[real] = 0
         self._users[real] += 1
         return self._files[real]
+
+    def _opened(self, real: str, *, hurried: bool) -> NexusFile:
+        # To look whether a file is free disturbs its writer: not once for each scan that waits.
+        now = self._clock.monotonic()
+        until, error = self._locked.get(real, (now, None))
+        if error is not None and now < until and not hurried:
+            raise FileLockedError(str(error))
+        self._locked.pop(real, None)
+        try:
+            return NexusFile.open(real, options=self._options, disk=self._disk)
+        except FileLockedError as error:
+            self._locked[real] = now + LOCKED_FILE_PERIOD, error
+            raise
 
     def release(self, file: NexusFile) -> None:
         """Let go of a file; the last user commits it, and it is closed once all commits show.

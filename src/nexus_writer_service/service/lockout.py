@@ -4,17 +4,24 @@ A writer that took a session over may find the file still in the hands of the on
 slow to die; somebody may have opened it to append. Both end, and then nothing is to be missing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 from nexus_writer_service.model.events import Points, ScanEvent
 from nexus_writer_service.service.clock import Clock
+from nexus_writer_service.service.files import LOCKED_FILE_PERIOD
 
-LOCK_PERIOD = 1.0
-"""Seconds between two attempts to open the file."""
 LOCK_PATIENCE = 600.0
 """Seconds for which it is tried after the end of the scan."""
-MOST_HELD = 64 << 20
-"""Bytes of points that are kept for a scan; when there are more it is given up."""
+MOST_HELD = 128 << 20
+"""Bytes that are kept for all scans that wait; a scan that brings more is given up."""
+_EVENT_BYTES = 200
+"""What an event without points holds, roughly."""
+
+
+class Held:
+    """How much all scans of a scribe that wait keep together."""
+
+    nbytes = 0
 
 
 class Lockout:
@@ -23,20 +30,22 @@ class Lockout:
     Args:
         reason: who has the file, for people.
         clock: says when to try again.
+        held: what all keep together.
     """
 
-    def __init__(self, reason: str, clock: Clock) -> None:
+    def __init__(self, reason: str, clock: Clock, held: Held) -> None:
         self.reason = reason
+        self._held = held
         self._clock = clock
         self._events: list[ScanEvent] = []
         self._nbytes = 0
-        self._due = clock.monotonic() + LOCK_PERIOD
+        self._due = clock.monotonic() + LOCKED_FILE_PERIOD
         self._deadline: float | None = None
 
     def keep(self, event: ScanEvent) -> None:
         """Keep an event for when the file is free."""
         self._events.append(event)
-        self._nbytes += event.nbytes if isinstance(event, Points) else 0
+        self._count(_EVENT_BYTES + (event.nbytes if isinstance(event, Points) else 0))
 
     def end(self) -> None:
         """The scan is over: from now on patience is limited."""
@@ -49,20 +58,24 @@ class Lockout:
         now = self._clock.monotonic()
         if now < self._due:
             return False
-        self._due = now + LOCK_PERIOD
+        self._due = now + LOCKED_FILE_PERIOD
         return True
 
     @property
     def hopeless(self) -> str:
         """Why not to wait any longer; empty while it makes sense."""
-        if self._nbytes > MOST_HELD:
+        if self._nbytes and self._held.nbytes > MOST_HELD:
             return f"{self.reason}; it was waited for until {MOST_HELD >> 20} MiB had gathered"
         if self._deadline is not None and self._clock.monotonic() >= self._deadline:
             return f"{self.reason}; it was waited for {LOCK_PATIENCE / 60:g} min after the scan"
         return ""
 
-    def events(self) -> Iterator[ScanEvent]:
-        """What was kept, in order; each is let go of when the next one is taken."""
+    def end_waiting(self) -> Sequence[ScanEvent]:
+        """What was kept, in order; nothing more is."""
         kept, self._events = self._events, []
-        while kept:
-            yield kept.pop(0)
+        self._count(-self._nbytes)
+        return kept
+
+    def _count(self, nbytes: int) -> None:
+        self._nbytes += nbytes
+        self._held.nbytes += nbytes

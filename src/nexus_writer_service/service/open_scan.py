@@ -109,9 +109,35 @@ class OpenScan:
         if self._channels is not None:
             self._channels.take(event)
 
+    def extend(self) -> None:
+        """Take in more of the images that are there while the detector is at work."""
+        if self._channels is not None:
+            self._channels.extend()
+
     def catch_up(self) -> bool:
         """Take in images whose files have come by now; tells whether some are still missing."""
         return self._channels is not None and self._channels.catch_up()
+
+    def skip_missing(self) -> bool:
+        """Give up images that cannot be had, so that those behind them come in.
+
+        Returns:
+            Whether there were any, so that ``catch_up`` can go on.
+        """
+        if self._channels is None or not self._channels.skip_missing():
+            return False
+        # With the frames behind them: a writer that goes on must know of the gap.
+        self.say(Verdict(Outcome.RUNNING, channels=self.tallies()))
+        return True
+
+    @property
+    def frames(self) -> int:
+        """Images that are in the file, or known not to be had."""
+        return self._channels.frames if self._channels else 0
+
+    def remarks(self) -> tuple[str, ...]:
+        """What is odd about what came in, although nothing is missing."""
+        return self._channels.unequal_lengths() if self._channels else ()
 
     def before_commit(self) -> None:
         """Complete what the next commit is to show."""
@@ -125,12 +151,12 @@ class OpenScan:
             channels.note_due = False
             self.say(Verdict(Outcome.RUNNING, channels=channels.tallies()))
 
-    def extend(self, scan: ScanDescription) -> None:
+    def describe(self, scan: ScanDescription) -> None:
         """More is known of the scan: its plan is made anew, and what is in the file stays."""
         self._plan = self._around.layout(scan)
         self._merge(self._plan.start(self._around.clock.now()))
         if self._channels is not None:
-            self._channels.extend(scan, self._plan)
+            self._channels.describe(scan, self._plan)
 
     def finish(self, scan: ScanDescription) -> None:
         """Write the end of the entries, but for the verdict.

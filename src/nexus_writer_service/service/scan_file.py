@@ -115,7 +115,7 @@ class ScanFile:
 
     def _merge_elsewhere(self, path: str, tree: Group, warn: Callable[[str], None]) -> None:
         try:
-            file = self._files.acquire(path)
+            file = self._files.acquire(path, hurried=True)
             try:
                 for problem in self._signed(file, path).merge(tree):
                     warn(problem)

@@ -80,7 +80,7 @@ class ScanWriter:
         self._uncommitted: str | None = None
         self._suspended: str | None = None
         self._verdict: Verdict | None = None
-        self._deadline = 0.0
+        self._deadline = self._patience = 0.0
         self._disk_due = 0.0
         self._disk_full: str | None = None
         reason = "announced" if wanted else "saving is disabled: not for this writer"
@@ -139,6 +139,8 @@ class ScanWriter:
         if self._open is not None and self._stage is _Stage.WRITING and now >= self._disk_due:
             self._disk_due = now + _DISK_PERIOD
             self._disk_full = self._open.look_around()
+        if self._open is not None and self._stage is _Stage.WRITING:
+            self._open.extend()
         if self._stage is _Stage.AWAITING_FILES:
             self._await_files()
         if self._stage in (_Stage.WRITING, _Stage.AWAITING_FILES):
@@ -180,7 +182,7 @@ class ScanWriter:
         self._suspended = reason
         self.before_commit()
         if self._stage in (_Stage.WRITING, _Stage.AWAITING_FILES) and self._open is not None:
-            self._open.catch_up()
+            self._open.extend()
             self._verdict = self._interrupted(reason)
             self._open.say(self._verdict)
             self._await_commit(patience=0.0)
@@ -248,7 +250,7 @@ class ScanWriter:
         """Keep what comes until whoever has the file lets go of it."""
         if self._lockout is None:
             _log.error("scan %s waits for its file: %s", self.scan.name, reason)
-            self._lockout = Lockout(reason, self._around.clock)
+            self._lockout = Lockout(reason, self._around.clock, self._around.held)
         self._stage = _Stage.LOCKED_OUT
         self._report(reason=f"waits for its file: {reason}")
 
@@ -258,7 +260,7 @@ class ScanWriter:
         elif lockout.due:
             self._prepare(self.scan)
         if self._lockout is None:
-            for event in lockout.events():
+            for event in lockout.end_waiting():
                 self.feed(event)
 
     def _extend(self, event: Extended) -> None:
@@ -266,7 +268,7 @@ class ScanWriter:
         self._troubles.complain(list(event.problems))
         if self._stage is _Stage.WRITING and self._open is not None:
             self.scan = event.scan
-            self._open.extend(event.scan)
+            self._open.describe(event.scan)
 
     # --------------------------------------------------------------------------------- end
 
@@ -285,16 +287,29 @@ class ScanWriter:
             self._conclude()
             return
         self._stage = _Stage.AWAITING_FILES
+        self._patience = patience
         self._deadline = self._around.clock.monotonic() + patience
         self._await_files()
 
     def _await_files(self) -> None:
-        """Finish as soon as all detector files are there, or when patience ends."""
-        missing = self._open is not None and self._open.catch_up()
-        if not missing or self._around.clock.monotonic() >= self._deadline:
+        """Finish as soon as all detector files are there, or when patience ends.
+
+        Patience begins anew while more and more frames are copied. At its end those are given up
+        that cannot be read, but not the ones behind them.
+        """
+        frames = self._open.frames if self._open else 0
+        if self._open is None or not self._open.catch_up():
             self._finish()
-        else:
-            self._report(reason=f"ended; files of detectors are awaited {self._until()}")
+            return
+        now = self._around.clock.monotonic()
+        if self._open.frames > frames:
+            self._deadline = max(self._deadline, now + self._patience)
+        elif now >= self._deadline:
+            if not self._open.skip_missing():
+                self._finish()
+                return
+            self._patience = 0.0
+        self._report(reason=f"ended; files of detectors are awaited {self._until()}")
 
     def _finish(self) -> None:
         if self._open is not None:
@@ -330,7 +345,7 @@ class ScanWriter:
             self._open.tallies() if self._open else (),
             failure=self._failure,
             problems=self._troubles.problems,
-            warnings=self._troubles.warnings,
+            warnings=(*self._troubles.warnings, *(self._open.remarks() if self._open else ())),
         )
 
     def _interrupted(self, *reasons: str) -> Verdict:
@@ -343,7 +358,9 @@ class ScanWriter:
         if self._verdict is None or self._failure:
             self._verdict = self._judge()
         self._stage = _Stage.OVER
-        self._lockout = None
+        if self._lockout is not None:
+            self._lockout.end_waiting()
+            self._lockout = None
         if self._open is not None:
             self._open.close()
         self._around.profiler.stop(self.scan.name)

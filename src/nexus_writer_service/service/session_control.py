@@ -8,10 +8,10 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from datetime import timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, TypeVar
 
 from nexus_writer_service.errors import (
     DiskSpaceError,
@@ -20,20 +20,27 @@ from nexus_writer_service.errors import (
     StateError,
     UnknownScanError,
 )
-from nexus_writer_service.model.backlog import Backlog
-from nexus_writer_service.model.states import SessionState
-from nexus_writer_service.service.clock import SystemClock
+from nexus_writer_service.model.description import ScanKey
+from nexus_writer_service.model.states import ScanState, SessionState
+from nexus_writer_service.service.clock import Clock, SystemClock
 from nexus_writer_service.service.directories import DirectoryMaker
 from nexus_writer_service.service.disk_space import DiskWatch
-from nexus_writer_service.service.session_service import SessionOptions, SessionService
-from nexus_writer_service.service.session_writer import PURGE_AFTER, Source
-from nexus_writer_service.service.status import ScanStatus, StatusBoard
+from nexus_writer_service.service.operator import Operator
+from nexus_writer_service.service.session_options import Connect, SessionOptions
+from nexus_writer_service.service.status import PURGE_AFTER, ScanStatus, StatusBoard
+
+if TYPE_CHECKING:
+    from nexus_writer_service.service.session_service import SessionService
 
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 ANNOUNCEMENT_PATIENCE = 0.05
 """Seconds for which a question about a scan waits for one that is just being announced. BLISS asks
-a millisecond after it has created the scan, and once more after 100 ms if the answer is no."""
+some milliseconds after it has created the scan, and once more after 100 ms if the answer is no. The
+announcement takes 1 to 2 ms, longer only where processes wait for a processor. Nobody else waits
+meanwhile (``aside``), so patience costs less than a no, and an answer is never made up."""
 _START_PATIENCE = 2.0
 """The same just after the start, when scans that are running are still being found: BLISS stops a
 scan that its writer does not know."""
@@ -49,34 +56,38 @@ END_PATIENCE = 2.0
 """Seconds for which ``stop_scan`` and ``kill_scan`` wait for the scan to be over."""
 OPERATION_PATIENCE = 2.0
 """Seconds for which ``start`` and ``stop`` wait until that is done."""
+_LONGEST_PATH = 4095
+"""Of Linux."""
+_LONGEST_SHOWN = 200
+_LISTED = PURGE_AFTER // timedelta(minutes=1)
 _PURGE_NOW = timedelta(seconds=5)
 
 _STOPPED = "stopped by the command stop_scan"
 _KILLED = "abandoned by the command kill_scan; its entry in the file is not ended"
 
 
-class Connect(Protocol):
-    """Makes the source of scans, and holds what makes sure that only one writer has it."""
-
-    def __call__(self, backlog: Backlog) -> Source:
-        """Make the source that tells this much of the past."""
-
-    def release(self) -> None:
-        """Let another writer have the session; called when all files are closed."""
-
-
 class SessionControl:
-    """Starts and stops the service of a session. For any threads."""
+    """Starts and stops the service of a session. For any threads.
 
-    def __init__(self) -> None:
+    Args:
+        clock: for scans and for patience.
+        aside: entered by a thread for as long as it waits here, so that what it holds of its face
+            keeps nobody else waiting.
+    """
+
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        aside: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self._aside = aside
         self.board = StatusBoard()
         """The states of scans, kept over stop and start; touched also when the session changes."""
-        self._clock = SystemClock()
-        self._operator = ThreadPoolExecutor(1, "operator")
-        self._operating: Future[None] | None = None
+        self._clock = clock or SystemClock()
+        self._operator = Operator()
         self._service: SessionService | None = None
         self._disk = DiskWatch()
-        self._directories = DirectoryMaker((), self._folders)
+        self._directories = DirectoryMaker((), lambda: self.board.folders)
         self._resting = (SessionState.INIT, "not started")
         """The state while there is no service."""
         self._changing = threading.RLock()
@@ -94,7 +105,7 @@ class SessionControl:
         return service.session.state, service.session.reason
 
     @property
-    def service(self) -> SessionService | None:
+    def service(self) -> "SessionService | None":
         """What saves the scans, while it is started."""
         return self._service
 
@@ -104,6 +115,8 @@ class SessionControl:
         connect: Connect,
         disk: DiskWatch,
         makeable: tuple[str, ...] = (),
+        *,
+        wait: bool = True,
     ) -> None:
         """Listen to the session, unless that is being done; out of OFF and FAULT.
 
@@ -112,6 +125,7 @@ class SessionControl:
             connect: makes the source of scans.
             disk: looks at the disks; stopped when the session is started again.
             makeable: where directories may be made; empty: where the session's scans are.
+            wait: a moment, until it is done; else it may be INIT yet.
         """
         with self._changing:
             if self._listens():
@@ -119,12 +133,13 @@ class SessionControl:
                 return
             self._disk.stop()
             self._disk = disk
-            self._directories = DirectoryMaker(makeable, self._folders)
+            self._directories = DirectoryMaker(makeable, lambda: self.board.folders)
             broken, self._service = self._service, None
             self._rest(SessionState.INIT, "starting")
             self._started = self._clock.monotonic()
-            self._operate(lambda: self._start(broken, options, connect, disk))
-        self._await_operation()
+            self._operator.begin(lambda: self._start(broken, options, connect, disk))
+        if wait:
+            self._await_operation()
 
     def stop(self) -> None:
         """Listen no longer.
@@ -142,7 +157,7 @@ class SessionControl:
             service = self._service
             if self._ended or (service is None and state is not SessionState.INIT):
                 return
-            self._operate(lambda: self._stop(service, state, reason))
+            self._operator.begin(lambda: self._stop(service, state, reason))
         if not self._await_operation():
             raise StateError("it takes longer than usual to stop; look at the state")
 
@@ -161,8 +176,8 @@ class SessionControl:
             return self.state[0] is not SessionState.RUNNING
 
         self.board.wait_for(finished, grace)
-        self._operate(lambda: self._stop(self._service, *self.state))
-        self._operator.shutdown(wait=True)
+        self._operator.begin(lambda: self._stop(self._service, *self.state))
+        self._operator.end()
         self._disk.stop()
 
     def fail(self, reason: str) -> None:
@@ -176,45 +191,56 @@ class SessionControl:
     def scan(self, name: str) -> ScanStatus:
         """The scan of this name: the newest that is not over, else the newest.
 
-        One that is about to be announced is waited for.
+        One that is about to be announced is waited for. While the session is INIT, which is when
+        the writer comes back in the middle of a scan, every scan exists in INIT: BLISS stops a scan
+        that its writer does not know.
 
         Raises:
             UnknownScanError: there is none.
         """
-        status = self.board.find(name)
-        if status is None:
-            status = self.board.wait_for(lambda: self.board.find(name), self._patience)
+        try:
+            return self._announced(name)
+        except UnknownScanError:
+            state, reason = self.state
+            if state is not SessionState.INIT:
+                raise
+            why = f"which scans there are is not known yet: {reason}"
+            return ScanStatus(ScanKey(name), name, "", ScanState.INIT, why, self._clock.now())
+
+    def _announced(self, name: str) -> ScanStatus:
+        status = self._wait_for(lambda: self.board.find(name), self._patience)
         if status is None:
             raise UnknownScanError(
-                f"no scan {name!r} is known here: it was not created in this session, or it ended "
-                f"more than {PURGE_AFTER // timedelta(minutes=1)} minutes ago (nexus-writer "
-                "history tells what became of it)"
+                f"no scan {shortened(name)} is known here: it was not created in this session, or "
+                f"it ended more than {_LISTED} minutes ago (nexus-writer history tells what became "
+                "of it)"
             )
         return status
 
     def scan_exists(self, name: str) -> bool:
-        """Whether the scan was announced; one that is about to be is waited for."""
-        if self.board.wait_for(lambda: self._unfinished(name), self._patience):
+        """Whether the scan was announced; one that is about to be is waited for.
+
+        Also when another of this name is over: BLISS means the one that it has just created.
+        """
+        if self._wait_for(lambda: self._unfinished(name), self._patience):
             return True
         return self.board.find(name) is not None
 
     def disk_space_error(self, name: str) -> str:
         """Why there is too little room for the scan; empty when there is enough."""
-        path = self.scan(name).file
-        try:
-            if path:
-                self._disk.check(path, _DISK_PATIENCE)
-        except DiskSpaceError as error:
-            return str(error)
-        return ""
+        return self._disk_space(name)[0]
 
     def disk_space_warning(self, name: str) -> str:
         """That there is little room for the scan; empty when there is plenty."""
+        return "".join(self._disk_space(name))
+
+    def _disk_space(self, name: str) -> tuple[str, str]:
+        """An error or a warning, or neither."""
         path = self.scan(name).file
         try:
-            return self._disk.check(path, _DISK_PATIENCE) if path else ""
+            return "", self._disk.check(path, _DISK_PATIENCE) if path else ""
         except DiskSpaceError as error:
-            return str(error)
+            return str(error), ""
 
     def may_write(self, name: str) -> bool:
         """Whether the file of the scan can be written, as far as permissions go."""
@@ -227,7 +253,7 @@ class SessionControl:
         Raises:
             UnknownScanError: there is no such scan.
         """
-        status = self.scan(name)
+        status = self._announced(name)
         if (service := self._service) and not status.over:
             service.stop_scan(status.key, _STOPPED)
             self._over(status)
@@ -239,7 +265,7 @@ class SessionControl:
             UnknownScanError: there is no such scan.
             StateError: the writer does not get to it, since a disk stalls.
         """
-        status = self.scan(name)
+        status = self._announced(name)
         if (service := self._service) and not status.over:
             service.kill_scan(status.key, _KILLED)
             if not self._over(status):
@@ -255,21 +281,27 @@ class SessionControl:
     def make_directories(self, path: str) -> None:
         """Make a directory and its parents as this user, where that is allowed.
 
+        BLISS asks for the folder of a scan that it has just created, and for what is below: so that
+        is allowed, unless roots are given, and what leads there.
+
         Raises:
             FilePathError: the path is relative or not allowed.
             FileError: it cannot be made.
         """
         if not os.path.isabs(path):
-            raise FilePathError(f"{path!r} is no absolute path")
+            raise FilePathError(f"{shortened(path)} is no absolute path")
+        if len(path) > _LONGEST_PATH or "\0" in path:
+            raise FilePathError(f"{shortened(path)} ({len(path)} characters) cannot be a path")
         path = os.path.normpath(path)
         directories = self._directories
         patience = _DIRECTORY_ANNOUNCEMENT_PATIENCE if self._listens() else 0.0
-        if not self.board.wait_for(lambda: directories.allows(path), patience):
+        if not self._wait_for(lambda: directories.allows(path), patience):
             raise FilePathError(
                 f"{path} may not be made here: it is neither below the property data_roots nor, "
-                "if that is not set, where a scan of this session is saved"
+                "if that is not set, where a scan of this session is or was saved"
             )
-        directories.make(path, DIRECTORY_PATIENCE)
+        with self._aside():
+            directories.make(path, DIRECTORY_PATIENCE)
 
     # ------------------------------------------------------------------------------ inside
 
@@ -286,6 +318,14 @@ class SessionControl:
             return _START_PATIENCE
         return ANNOUNCEMENT_PATIENCE if self._listens() else 0.0
 
+    def _wait_for(self, condition: Callable[[], T], patience: float) -> T:
+        """What ``condition`` says of the board, once it is true or patience is at its end."""
+        found = condition()
+        if found or not patience:
+            return found
+        with self._aside():
+            return self.board.wait_for(condition, patience)
+
     def _unfinished(self, name: str) -> bool:
         status = self.board.find(name)
         return status is not None and not status.state.final
@@ -295,36 +335,27 @@ class SessionControl:
             status = self.board.get(scan.key)
             return status is None or status.over
 
-        return self.board.wait_for(over, END_PATIENCE)
-
-    def _folders(self) -> list[str]:
-        files = [status.file for status in self.board]
-        return [os.path.dirname(file) for file in files if file and os.path.isabs(file)]
-
-    def _operate(self, operation: Callable[[], None]) -> None:
-        self._operating = self._operator.submit(operation)
+        return self._wait_for(over, END_PATIENCE)
 
     def _await_operation(self) -> bool:
-        if self._operating is None:
-            return True
-        try:
-            self._operating.result(OPERATION_PATIENCE)
-        except NotYet:
-            return False
-        return True
+        with self._aside():
+            return self._operator.wait(OPERATION_PATIENCE)
 
     def _start(
         self,
-        broken: SessionService | None,
+        broken: "SessionService | None",
         options: SessionOptions,
         connect: Connect,
         disk: DiskWatch,
     ) -> None:
+        # With it comes all that reads and writes, a third of the start: the device is there before.
+        from nexus_writer_service.service.session_service import SessionService  # noqa: PLC0415
+
         try:
             if broken is not None:
                 broken.stop()
             service = SessionService(
-                options,
+                replace(options, clock=self._clock),
                 connect,
                 disk,
                 self.board,
@@ -339,9 +370,11 @@ class SessionControl:
             self._rest(SessionState.FAULT, f"unforeseen error, please report it: {error!r}")
         else:
             self._service = service
+            for file in service.earlier_files():
+                self.board.remember(file)
             self.board.touch()
 
-    def _stop(self, service: SessionService | None, state: SessionState, reason: str) -> None:
+    def _stop(self, service: "SessionService | None", state: SessionState, reason: str) -> None:
         if service is None:
             service = self._service  # a start was still going on
         if service is not None:
@@ -357,3 +390,8 @@ class SessionControl:
     def _rest(self, state: SessionState, reason: str) -> None:
         self._resting = (state, reason)
         self.board.touch()
+
+
+def shortened(text: str) -> str:
+    """What somebody gave, for a message of reasonable length."""
+    return repr(text) if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]!r}..."

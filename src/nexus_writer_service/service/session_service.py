@@ -6,24 +6,21 @@ The session writer listens, the scribe writes, the history keeps the verdicts, t
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from nexus_writer_service.errors import FileError
-from nexus_writer_service.hdf5.options import FileOptions
-from nexus_writer_service.layout.esrf import EsrfOptions, plan
+from nexus_writer_service.layout.esrf import plan
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.description import ScanDescription, ScanKey
 from nexus_writer_service.model.states import SessionState
-from nexus_writer_service.service.clock import SystemClock
 from nexus_writer_service.service.disk_space import DiskWatch
 from nexus_writer_service.service.files import FilePool
 from nexus_writer_service.service.history import History
 from nexus_writer_service.service.past_scan import PastScan
 from nexus_writer_service.service.profiling import Profiler
 from nexus_writer_service.service.scribe import Scribe
+from nexus_writer_service.service.session_options import SessionOptions
 from nexus_writer_service.service.session_writer import Owner, SessionWriter, Source
 from nexus_writer_service.service.status import StatusBoard
 from nexus_writer_service.service.surroundings import Surroundings, unrecorded
@@ -35,24 +32,7 @@ EVERY_WRITER = "any"
 """As a ``data_writer`` name: scans are saved whichever writer BLISS has selected."""
 
 _NO_WRITER = "null"
-
-
-@dataclass(frozen=True, slots=True)
-class SessionOptions:
-    """How the scans of one session are to be saved."""
-
-    session: str
-    layout: EsrfOptions = field(default_factory=EsrfOptions)
-    data_writers: tuple[str, ...] = ("external",)
-    roots: tuple[str, ...] = ()
-    """Directories that files must be under; empty allows every absolute path."""
-    profiling: str = "OFF"
-    history: Path | None = None
-    """The file that keeps the verdicts; None: nothing does."""
-    catch_up: bool = True
-    """Save also scans that were created before the start, as far as the source still has them."""
-    files: FileOptions = field(default_factory=FileOptions)
-    """How files are kept safe."""
+_EARLIER_SCANS = 200
 
 
 def acceptor(names: tuple[str, ...]) -> Callable[[ScanDescription], bool]:
@@ -97,9 +77,9 @@ class SessionService:
         self.profiler = Profiler(options.profiling)
         """Profiles scan writers."""
         around = Surroundings(
-            files=FilePool(options.roots, options.files),
+            files=FilePool(options.roots, options.files, clock=options.clock),
             board=board,
-            clock=SystemClock(),
+            clock=options.clock,
             disk=disk,
             layout=lambda scan: plan(scan, options.layout),
             profiler=self.profiler,
@@ -150,6 +130,16 @@ class SessionService:
     def sign_of_life(self) -> Future[Any]:
         """Done as soon as the scribe gets to it."""
         return self.scribe.call(_give_a_sign)
+
+    def earlier_files(self) -> list[str]:
+        """Files of the newest scans of the session, also long ago; oldest first."""
+        if self._history is None:
+            return []
+        try:
+            past = self._history.scans(self._options.session, limit=_EARLIER_SCANS)
+        except FileError:
+            return []  # no scan has been saved yet; what else it is, others have told
+        return [scan.file for scan in reversed(past) if scan.file]
 
     def _changed(self, state: SessionState, reason: str) -> None:
         if state is SessionState.FAULT:

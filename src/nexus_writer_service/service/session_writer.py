@@ -4,7 +4,6 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Protocol
 
 from nexus_writer_service.errors import SessionTakenError, SettingsError, SourceError, WriterError
@@ -13,6 +12,7 @@ from nexus_writer_service.model.events import Announced, Ended, ScanEvent, Vanis
 from nexus_writer_service.model.states import SESSION_TRANSITIONS, SessionState
 from nexus_writer_service.service.backoff import Backoff
 from nexus_writer_service.service.scribe import Scribe
+from nexus_writer_service.service.status import PURGE_AFTER
 from nexus_writer_service.service.surroundings import Surroundings
 
 _log = logging.getLogger(__name__)
@@ -20,9 +20,6 @@ _log = logging.getLogger(__name__)
 _READ_TIMEOUT = 1.0
 """Seconds that one read waits for something to happen; bounds how long ``stop`` takes."""
 _FIRST_TIMEOUT = 0.001
-
-PURGE_AFTER = timedelta(minutes=5)
-"""How long a scan that is over stays on the board [seed 000]."""
 
 
 class Source(Protocol):
@@ -160,7 +157,6 @@ class SessionWriter:
             # The first read only finds out from where on to listen, so that ON is said at once.
             listening = self._state is SessionState.ON
             events = self._source.read(_READ_TIMEOUT if listening else _FIRST_TIMEOUT)
-            self._known -= self._board.purge(self._clock.now() - PURGE_AFTER)
             if self._source.connected:
                 self._backoff.reset()
                 if self._state is not SessionState.ON:
@@ -170,6 +166,7 @@ class SessionWriter:
                 self._notice(event)
             self._scribe.submit(events)
             self._drop_finished(self._source)
+            self._known -= self._board.purge(self._clock.now() - PURGE_AFTER)
 
     def _notice(self, event: ScanEvent) -> None:
         match event:

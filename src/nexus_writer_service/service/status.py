@@ -3,10 +3,12 @@
 Writers put snapshots up, faces read them: neither ever waits for the other, for HDF5 or for Redis.
 """
 
+import itertools
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from nexus_writer_service.model.description import ScanKey
@@ -14,6 +16,11 @@ from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Verdict
 
 T = TypeVar("T")
+
+_MOST_FOLDERS = 1000
+"""Folders that are remembered."""
+PURGE_AFTER = timedelta(minutes=5)
+"""How long a scan that is over stays on the board [seed 000]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +95,56 @@ class ScanStatus:
 
 
 class StatusBoard:
-    """The newest snapshot of each scan, in the order in which the scans were announced."""
+    """The newest snapshot of each scan, in the order in which the scans were announced.
+
+    To put a snapshot up, to find one by name and to see what is running costs the same however many
+    scans there are: these are done for each question of BLISS, and thousands of short scans can be
+    on the board.
+    """
 
     def __init__(self) -> None:
         self._scans: dict[ScanKey, ScanStatus] = {}
+        self._folders: dict[str, None] = {}
+        self._named: dict[str, dict[ScanKey, None]] = {}
+        """Keys of the scans of each name, in order of announcement."""
+        self._running: dict[ScanKey, None] = {}
+        self._ended: dict[ScanKey, datetime] = {}
+        """When scans ended, in order of their ends."""
         self._changed = threading.Condition()
         self.changes = 0
         """Grows with each change."""
 
     def put(self, status: ScanStatus) -> None:
         """Replace the snapshot of a scan."""
+        key = status.key
         with self._changed:
-            self._scans[status.key] = status
+            self._scans[key] = status
+            self._named.setdefault(status.name, {})[key] = None
+            if not status.state.final:
+                self._running[key] = None
+                self._ended.pop(key, None)
+            else:
+                self._running.pop(key, None)
+                if status.ended is not None:
+                    self._ended.setdefault(key, status.ended)
+            self.remember(status.file)
             self.touch()
+
+    def remember(self, file: str | None) -> None:
+        """Note that a scan is, or was, saved in this file."""
+        if file and os.path.isabs(file):
+            folder = os.path.dirname(file)
+            with self._changed:
+                self._folders.pop(folder, None)
+                self._folders[folder] = None
+                if len(self._folders) > _MOST_FOLDERS:
+                    del self._folders[next(iter(self._folders))]
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders in which scans were saved, also purged ones; the newest last."""
+        with self._changed:
+            return list(self._folders)
 
     def touch(self) -> None:
         """Let who waits here look again."""
@@ -118,13 +162,11 @@ class StatusBoard:
 
         Of several, which are in different files, the newest that is not over, else the newest.
         """
-        found = None
-        for status in self:
-            if name in (status.name, status.key) and not (
-                found and status.state.final and not found.state.final
-            ):
-                found = status
-        return found
+        with self._changed:
+            keys = self._named.get(name, {})
+            running = (key for key in reversed(keys) if key in self._running)
+            key = next(running, None) or next(reversed(keys), ScanKey(name))
+            return self._scans.get(key)
 
     def wait_for(self, condition: Callable[[], T], timeout: float) -> T:
         """The first truthy value of ``condition``, asked again with each change; else the last one.
@@ -139,13 +181,13 @@ class StatusBoard:
     def purge(self, before: datetime) -> set[ScanKey]:
         """Take scans off the board that ended before this moment; returns their keys."""
         with self._changed:
-            old = {
-                key
-                for key, status in self._scans.items()
-                if status.ended is not None and status.ended < before
-            }
+            old = set(itertools.takewhile(lambda key: self._ended[key] < before, self._ended))
             for key in old:
-                del self._scans[key]
+                del self._ended[key]
+                name = self._scans.pop(key).name
+                del self._named[name][key]
+                if not self._named[name]:
+                    del self._named[name]
             if old:
                 self.touch()
         return old
@@ -156,5 +198,6 @@ class StatusBoard:
         return iter(scans)
 
     def running(self) -> list[ScanStatus]:
-        """The scans that are not over."""
-        return [status for status in self if not status.state.final]
+        """The scans that are not over, in order of announcement."""
+        with self._changed:
+            return [self._scans[key] for key in self._running]

@@ -3,13 +3,14 @@
 import logging
 from collections.abc import Mapping
 from enum import IntEnum
+from typing import ClassVar
 
 import tango
 from tango import AttrWriteType
 from tango.server import attribute
 
 from nexus_writer_service.model.states import ScanState, SessionState
-from nexus_writer_service.service.clock import SystemClock
+from nexus_writer_service.service.clock import Clock
 from nexus_writer_service.service.figures import Figures
 from nexus_writer_service.service.profiling import SETTINGS
 from nexus_writer_service.service.session_control import SessionControl
@@ -28,7 +29,6 @@ from nexus_writer_service.tango.levels import (
 Profiling = IntEnum("Profiling", [(name, number) for number, name in enumerate(SETTINGS)])  # type: ignore[misc]  # from the one list of settings
 
 _MOST_SCANS = 10_000
-_CLOCK = SystemClock()
 _PACKAGE = logging.getLogger("nexus_writer_service")
 
 DEV_STATES: Mapping[SessionState | ScanState, tango.DevState] = {
@@ -40,6 +40,7 @@ DEV_STATES: Mapping[SessionState | ScanState, tango.DevState] = {
 class WatchedDevice(ConfiguredDevice):
     """A device with the attributes of the NexusWriter."""
 
+    clock: ClassVar[Clock]
     control: SessionControl
     figures: Figures
     fault_policy_now: FaultPolicy
@@ -126,24 +127,24 @@ class WatchedDevice(ConfiguredDevice):
         """When each scan was over."""
         return texts.ends(self.scans())
 
-    @attribute(dtype=(str,), max_dim_x=_MOST_SCANS, doc="State, progress, size and times")
+    @attribute(dtype=(str,), max_dim_x=_MOST_SCANS, doc="State, progress, size, times and delays")
     def scan_info(self) -> list[str]:
         """State, progress, size and times of each scan."""
         scans = self.scans()
-        return texts.summaries(scans, [self.shown(scan) for scan in scans], _CLOCK.now())
+        return texts.summaries(scans, [self.shown(scan) for scan in scans], self.clock.now())
 
     @attribute(dtype=(str,), max_dim_x=_MOST_SCANS, doc="How long each scan was, or is so far")
     def scan_duration(self) -> list[str]:
         """How long each scan was, or is so far."""
-        return texts.durations(self.scans(), _CLOCK.now())
+        return texts.durations(self.scans(), self.clock.now())
 
     @attribute(
         dtype=(str,),
         max_dim_x=_MOST_SCANS,
-        doc="Points written of each scan: fewest and most over its channels",
+        doc="Points written of each subscan: fewest and most over its channels",
     )
     def scan_progress(self) -> list[str]:
-        """Points written of each scan."""
+        """Points written of each subscan."""
         return texts.progress(self.scans())
 
     @attribute(dtype=(str,), max_dim_x=_MOST_SCANS, doc="State of each scan and its reason")

@@ -1,11 +1,13 @@
 """The properties of the device, and what they mean for saving scans."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import tango
 from tango.server import Device, device_property
 
 from nexus_writer_service.errors import SettingsError
@@ -15,10 +17,11 @@ from nexus_writer_service.layout.esrf.storage import COMPRESSIONS, DEFAULT_COMPR
 from nexus_writer_service.service.clock import SystemClock
 from nexus_writer_service.service.disk_space import MEGABYTE
 from nexus_writer_service.service.history_place import default_history
-from nexus_writer_service.service.session_service import SessionOptions
+from nexus_writer_service.service.session_options import SessionOptions
 from nexus_writer_service.sources.bliss.leased import LeasedConnection
 from nexus_writer_service.tango.health import FaultPolicy
 
+_NUMBERS = ("required_disk_space", "recommended_disk_space", "reader_patience")
 _DURABILITIES = ("process", "power")
 
 
@@ -144,9 +147,11 @@ class ConfiguredDevice(Device):
             self.get_device_properties()
         except Exception as error:
             # PyTango promises no type; whatever it is, somebody has to correct a property.
-            raise SettingsError(f"a property cannot be used: {error}") from error
+            culprits = self._unusable_numbers() or "a property"
+            raise SettingsError(f"{culprits} cannot be used: {error}") from error
         if not self.session:
             raise SettingsError("the property session is not set: give it the BLISS session's name")
+        self._check_numbers()
         roots = self._roots()
         options = SessionOptions(
             session=self.session,
@@ -184,6 +189,18 @@ class ConfiguredDevice(Device):
             recommended_disk_space=int(self.recommended_disk_space * MEGABYTE),
         )
 
+    def _check_numbers(self) -> None:
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise SettingsError(f"the property {name} is {value}: it has to be 0 or more")
+
+    def _unusable_numbers(self) -> str:
+        """The properties that are to be numbers and are none: PyTango 9.5 does not say which."""
+        found = tango.Database().get_device_property(self.get_name(), list(_NUMBERS))
+        names = [name for name in _NUMBERS if not all(_is_number(text) for text in found[name])]
+        return f"the property {', '.join(names)}" if names else ""
+
     def _roots(self) -> tuple[str, ...]:
         relative = [root for root in self.data_roots if not os.path.isabs(root)]
         if relative:
@@ -218,3 +235,11 @@ def _one_of(name: str, value: str, allowed: Any) -> Any:
     if value not in allowed:
         raise SettingsError(f"the property {name} is {value!r}, which is none of {list(allowed)}")
     return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -10,6 +10,7 @@ from tango.server import command
 
 from nexus_writer_service.errors import SettingsError, WriterError
 from nexus_writer_service.model.states import SessionState
+from nexus_writer_service.service.clock import Clock, SystemClock
 from nexus_writer_service.service.disk_space import DiskWatch, free_bytes
 from nexus_writer_service.service.figures import Figures
 from nexus_writer_service.service.profiling import SETTINGS
@@ -28,6 +29,8 @@ _PUSHED = (
     *("active_scans", "points_per_second", "lag_seconds", "bytes_written", "last_error"),
 )
 """Attributes with change events."""
+_EVENT_PATIENCE = 5.0
+"""Seconds to wait at the end until no event is being pushed any more: Tango destroys the device."""
 _NAME = {"dtype_in": str, "doc_in": "scan name"}
 
 
@@ -54,13 +57,15 @@ class NexusWriter(WatchedDevice):
 
     ask_free: ClassVar[Callable[[str], int]] = staticmethod(free_bytes)
     """Tells the free bytes of a directory; a slow one in tests."""
+    clock: ClassVar[Clock] = SystemClock()
 
     def __init__(self, *args: Any) -> None:
         self.profiling_now = SETTINGS[0]
         self.fault_policy_now = FaultPolicy.ANY_LOST_CHANNEL
         self.figures = Figures()
-        self.control = SessionControl()
-        self._watcher = Watcher(self.control, self._newest, self._push)
+        # Who waits in a command gives up Tango's lock on the device meanwhile.
+        self.control = SessionControl(self.clock, lambda: tango.AutoTangoAllowThreads(self))
+        self._watcher = Watcher(self.control, self._newest, self._push, self.clock)
         super().__init__(*args)
 
     def init_device(self) -> None:
@@ -69,7 +74,9 @@ class NexusWriter(WatchedDevice):
             self.set_change_event(name, True, False)
         self._watcher.start()
         try:
-            self._start()
+            # A server that starts gets its devices into the database at once: until then BLISS asks
+            # in vain, and stops its scan.
+            self._start(wait=not tango.Util.instance().is_svr_starting())
         except SettingsError as error:
             _log.error("%s: %s", self.get_name(), error)
 
@@ -91,22 +98,19 @@ class NexusWriter(WatchedDevice):
             grace: seconds that scans have to end by themselves; then they are suspended.
         """
         self.control.end(grace)
+        self._watcher.stop(_EVENT_PATIENCE)
 
     def summary(self) -> str:
         """Session, state and reason in a line."""
-        return f"session {self.session} {self.dev_state()}: {self.dev_status()}"
+        return f"session {self.session} {self._state()}: {self._status()}"
 
     def dev_state(self) -> tango.DevState:
         """INIT, ON, RUNNING, OFF or FAULT."""
-        return DEV_STATES[self.control.state[0]]
+        return self._state()
 
     def dev_status(self) -> str:
         """Why it is in this state, and what is being written."""
-        state, reason = self.control.state
-        if state is not SessionState.RUNNING:
-            return reason
-        names = ", ".join(scan.name for scan in self.control.board.running())
-        return f"{reason}; being written: {names}"
+        return self._status()
 
     # --------------------------------------------------------------------------- the session
 
@@ -204,7 +208,7 @@ class NexusWriter(WatchedDevice):
 
     # --------------------------------------------------------------------------- inside
 
-    def _start(self) -> None:
+    def _start(self, *, wait: bool = True) -> None:
         try:
             configuration = self.configuration(profiling=self.profiling_now)
         except SettingsError as error:
@@ -217,7 +221,20 @@ class NexusWriter(WatchedDevice):
             type(self).ask_free,
         )
         options = configuration.options
-        self.control.start(options, configuration.connect, disk, options.roots)
+        self.control.start(options, configuration.connect, disk, options.roots, wait=wait)
+
+    # Tango wraps dev_state and dev_status into what only a living device has: these two are for
+    # our own threads.
+
+    def _state(self) -> tango.DevState:
+        return DEV_STATES[self.control.state[0]]
+
+    def _status(self) -> str:
+        state, reason = self.control.state
+        if state is not SessionState.RUNNING:
+            return reason
+        names = ", ".join(scan.name for scan in self.control.board.running())
+        return f"{reason}; being written: {names}"
 
     def _push(self, name: str, value: Any) -> None:
         """Push a change event."""
@@ -236,8 +253,8 @@ class NexusWriter(WatchedDevice):
         self.figures = figures
         scans = self.scans()
         return {
-            "State": self.dev_state(),
-            "Status": self.dev_status(),
+            "State": self._state(),
+            "Status": self._status(),
             "scan_names": [scan.name for scan in scans],
             "scan_states": [DEV_STATES[self.shown(scan)[0]] for scan in scans],
             "active_scans": figures.active_scans,

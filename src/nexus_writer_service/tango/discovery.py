@@ -145,7 +145,8 @@ def asking_database() -> Iterator[None]:
         reasons = [one.reason for one in error.args]
         said = "; ".join(one.desc.strip() for one in error.args)
         host = tango.ApiUtil.get_env_var("TANGO_HOST") or ""
-        if _NOT_SET in reasons or "API_InvalidArgs" in reasons:
+        # PyTango 9.5 takes a port that is no number to CORBA, which calls it a bad address.
+        if _NOT_SET in reasons or "API_InvalidArgs" in reasons or "BadURI" in said:
             raise SettingsError(
                 f"TANGO_HOST is {host!r}: set it to host:port of the Tango database, e.g. "
                 f"localhost:10000 ({said})"

@@ -2,17 +2,16 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import tango
 
 from nexus_writer_service.model.states import SessionState
-from nexus_writer_service.service.clock import SystemClock
+from nexus_writer_service.service.clock import Clock
 from nexus_writer_service.service.figures import Figures, Tally
 from nexus_writer_service.service.session_control import SessionControl
-from nexus_writer_service.service.session_writer import PURGE_AFTER
+from nexus_writer_service.service.status import PURGE_AFTER
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +28,7 @@ class Watcher:
         control: of the session.
         values: the newest values of the attributes that have events, given the figures.
         push: pushes one of them.
+        clock: for errors, and for the age of scans.
     """
 
     def __init__(
@@ -36,12 +36,13 @@ class Watcher:
         control: SessionControl,
         values: Callable[[Figures], Mapping[str, Any]],
         push: Callable[[str, Any], None],
+        clock: Clock,
     ) -> None:
         self._control = control
         self._values = values
         self._push = push
         self._tally = Tally()
-        self._clock = SystemClock()
+        self._clock = clock
         self._blamed = ""
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -49,20 +50,29 @@ class Watcher:
     def start(self) -> None:
         """Begin to watch, unless that is being done."""
         if self._thread is None:
-            self._stopped.clear()
-            self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+            # A new one: the thread before may not have noticed yet that it is to end.
+            self._stopped = threading.Event()
+            self._thread = threading.Thread(
+                target=self._run, args=[self._stopped], name="events", daemon=True
+            )
             self._thread.start()
 
-    def stop(self) -> None:
-        """Watch no longer; does not wait, since the device may be in a command that ends it."""
-        self._stopped.set()
-        self._thread = None
-        self._control.board.touch()
+    def stop(self, patience: float = 0.0) -> None:
+        """Watch no longer.
 
-    def _run(self) -> None:
+        Args:
+            patience: seconds to wait until nothing more is pushed. None inside a command of the
+                device: to push an event may have to wait for its end.
+        """
+        self._stopped.set()
+        thread, self._thread = self._thread, None
+        self._control.board.touch()
+        if thread is not None:
+            thread.join(patience)
+
+    def _run(self, stopped: threading.Event) -> None:
         # Tango knows only threads that say that they are going to use it.
         with tango.EnsureOmniThread():
-            stopped = self._stopped
             board = self._control.board
             known: dict[str, Any] = {}
             seen = -1
@@ -72,17 +82,19 @@ class Watcher:
                     _LONGEST,
                 )
                 seen = board.changes
-                self._look(known)
+                self._look(known, stopped)
 
-    def _look(self, known: dict[str, Any]) -> None:
+    def _look(self, known: dict[str, Any], stopped: threading.Event) -> None:
         self._control.purge(PURGE_AFTER)
         now = self._clock.now()
         state, reason = self._control.state
         if state is SessionState.FAULT and reason != self._blamed:
             self._tally.blame(reason, now)
         self._blamed = reason if state is SessionState.FAULT else ""
-        figures = self._tally.update(self._control.board, now, time.monotonic())
+        figures = self._tally.update(self._control.board, now, self._clock.monotonic())
         for name, value in self._values(figures).items():
+            if stopped.is_set():
+                return  # the device may be gone
             if name not in known or known[name] != value:
                 known[name] = value
                 try:

@@ -79,11 +79,13 @@ class TangoDatabase:
         self._close()
 
     def start(self) -> None:
-        """Start it again after ``stop``, at the same port and with what it held.
+        """Start it again after ``stop``, at the same port and with what it held, unless it runs.
 
         Raises:
             SourceUnavailableError: it does not start.
         """
+        if self._supervisor is not None:
+            return
         self._spawn()
         if not self._wait_until_ready():
             raise SourceUnavailableError(f"PyDatabaseds does not start: {self._last_words()}")

@@ -1,8 +1,8 @@
 """BLISS scans while the server of its writer is killed, stopped, away and back; the files are complete nevertheless.
 
-    restarts.py --out OUT [--kinds r1] [--kills 5]
+    restarts.py --out OUT [--kinds r1] [--kills 5] [--failed FILE]
 
-The server runs under `nexus-writer supervise`, as under the Tango Starter (WRITER_CMD). Dumps as those of scans.py, in OUT/dump.
+The server starts again by itself (--respawn in WRITER_CMD), as it does under the Tango Starter. Dumps as those of scans.py, in OUT/dump.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from supervision import Questions
 
 DEVICE = "id00/bliss_nxwriter/test_session"
 HERE = os.path.dirname(os.path.abspath(__file__))
-DOWN = re.compile(r"Nexus writer .*(API_DeviceNotExported|not exported)")
+DOWN = re.compile(rf"Nexus writer API_(CantConnectToDevice|DeviceNotExported): .*{DEVICE}")
 
 
 def server_pid():
@@ -104,6 +104,7 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("--kinds", default="", help="comma-separated beginnings of kind names (default: all)")
     parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--failed", help="append the names of kinds with failed scans to this file")
     options = parser.parse_args()
     out = os.path.abspath(options.out)
     starts = tuple(s for s in options.kinds.split(",") if s) or ("",)
@@ -111,7 +112,7 @@ def main():
     lab.saving.base_path = out
     questions = Questions()
     questions.install()
-    failed = False
+    failed = []
     for name, function in KINDS.items():
         if name.startswith(starts):
             lab.save_to(name, name)
@@ -122,7 +123,10 @@ def main():
             run.__name__ = name
             run_kind(lab, run, out)
             questions.save(out, name)
-            failed |= bool(lab.errors)
+            failed += [name] if lab.errors else []
+    if options.failed:
+        with open(options.failed, "a") as file:
+            file.writelines(f"{name}\n" for name in failed)
     return 1 if failed else 0
 
 

@@ -17,9 +17,9 @@ WRITER_KIND=${WRITER_KIND:-tango}
 die() { printf 'up.sh: %s\n' "$1" >&2; exit 1; }
 tail_of() { echo "--- end of $1" >&2; tail -15 "$1" >&2; }
 
-start() { # NAME COMMAND...: in a session of its own, log and pid by name
+start() { # NAME COMMAND...: in a session of its own, log (appended to) and pid by name
   local name=$1; shift
-  setsid "$@" > "$LAB_DIR/log/$name.log" 2>&1 < /dev/null &
+  setsid "$@" >> "$LAB_DIR/log/$name.log" 2>&1 < /dev/null &
   remember "$name" $!
 }
 IN_LAB=(env -C "$LAB_DIR")

@@ -12,13 +12,13 @@ from nexus_writer_service.layout.bluesky.view import data_map
 from nexus_writer_service.model.tree import Dataset, Group, SoftLink
 
 
-def test_names_that_collide_are_told_apart_and_those_that_fit_stay():
-    assert object_names(["a/b", "a_b", "c", "..", "a/b"]) == {
-        "a/b": "a_b_2",
-        "a_b": "a_b",
-        "c": "c",
-        "..": "_2",
-    }
+def test_names_that_collide_are_told_apart_and_stay_when_more_come():
+    keys = ["a/b", "a_b", "c", "..", "a/b", "a//b"]
+    names = {"a/b": "a_b", "a_b": "a_b_2", "c": "c", "..": "_2", "a//b": "a__b"}
+    assert object_names(keys) == names
+    for count in range(len(keys)):
+        some = object_names(keys[:count])
+        assert some == {key: names[key] for key in some}
 
 
 @pytest.mark.parametrize("value", ["text", 3, 2.5, True, 2**63])

@@ -4,14 +4,12 @@ import numpy as np
 import pytest
 import redis
 from tests.support_bliss_events import Heard, listen
-from tests.support_bliss_source import DIODE, EVERYTHING, TIMER, ShiftedClock, check, loopscan
+from tests.support_bliss_source import DIODE, EVERYTHING, TIMER, ShiftedClock, check, half_told
 
 from nexus_writer_service.model.events import Ended, Vanished
 from nexus_writer_service.sources.bliss.session import BlissSource
 from nexus_writer_service.testing.redis_server import reset
-from nexus_writer_service.testing.simulation import (
-    Faults,
-)
+from nexus_writer_service.testing.simulation import Faults, SimulatedScan
 
 pytestmark = pytest.mark.integration
 
@@ -91,14 +89,9 @@ def test_a_scan_vanishes_with_the_content_of_the_database(simulated_session, red
     clock = ShiftedClock()
     with (
         BlissSource(redis_url, "test_session", backlog=EVERYTHING, clock=clock) as source,
-        loopscan(simulated_session, 10, faults=Faults(unclosed=True)) as scan,
+        half_told(simulated_session, source, faults=Faults(unclosed=True)) as (scan, heard),
     ):
-        scan.prepare()
-        scan.start()
-        scan.publish(4)
         key = scan.record.key
-        heard = listen(source, lambda heard: key in heard.scans)
-        listen(source, lambda heard: heard.length(key, DIODE) == 4, heard)
         reset(redis_url)
         assert source.read(0.01) == []
         clock.ahead = 60
@@ -115,20 +108,13 @@ def test_a_deleted_stream_costs_its_channel_only(simulated_session, redis_url):
     clock = ShiftedClock()
     with (
         BlissSource(redis_url, "test_session", backlog=EVERYTHING, clock=clock) as source,
-        loopscan(simulated_session, 10) as scan,
+        half_told(simulated_session, source) as (scan, heard),
     ):
-        scan.prepare()
-        scan.start()
-        scan.publish(4)
         key = scan.record.key
-        heard = listen(source, lambda heard: key in heard.scans)
-        listen(source, lambda heard: heard.length(key, DIODE) == 4, heard)
         assert delete_stream(redis_url, key, DIODE) == 1
         clock.ahead = 60
         listen(source, lambda heard: heard.scans[key].channels[DIODE].lost, heard)
-        scan.publish()
-        scan.stop()
-        scan.close()
+        end(scan)
         listen(source, Heard.ended, heard)
     (lost,) = heard.scans[key].channels[DIODE].lost
     assert (lost.start, lost.stop) == (4, None)
@@ -139,18 +125,11 @@ def test_a_deleted_stream_costs_its_channel_only(simulated_session, redis_url):
 
 def test_a_stream_that_is_deleted_unnoticed_has_a_gap(simulated_session, redis_url, source):
     simulated_session.publisher = "pipeline"
-    with loopscan(simulated_session, 10) as scan:
-        scan.prepare()
-        scan.start()
-        scan.publish(4)
+    with half_told(simulated_session, source) as (scan, heard):
         key = scan.record.key
-        heard = listen(source, lambda heard: key in heard.scans)
-        listen(source, lambda heard: heard.length(key, DIODE) == 4, heard)
         scan.publish(2)
         assert delete_stream(redis_url, key, DIODE) == 1
-        scan.publish()
-        scan.stop()
-        scan.close()
+        end(scan)
         listen(source, Heard.ended, heard)
     channel = heard.scans[key].channels[DIODE]
     assert [(lost.start, lost.stop) for lost in channel.lost] == [(4, 6)]
@@ -178,6 +157,12 @@ def test_a_scan_without_any_streams_left_ends_and_says_so(simulated_session, red
     assert len(scan.end.warnings) == len(record.channels)
 
 
+def end(scan: SimulatedScan) -> None:
+    scan.publish()
+    scan.stop()
+    scan.close()
+
+
 def stream_key(url: str, scan: str, channel: str) -> str:
     document = redis.Redis.from_url(url).json().get(scan, "$.data_streams")
     return f"esrf:stream:{document[0][channel]['pk']}"
@@ -194,14 +179,9 @@ def test_a_scan_whose_document_is_deleted_vanishes_although_its_streams_live(
     simulated_session.publisher = "pipeline"
     with (
         BlissSource(redis_url, "test_session", backlog=EVERYTHING, clock=clock) as source,
-        loopscan(simulated_session, 10, faults=Faults(unclosed=True)) as scan,
+        half_told(simulated_session, source, faults=Faults(unclosed=True)) as (scan, heard),
     ):
-        scan.prepare()
-        scan.start()
-        scan.publish(4)
         key = scan.record.key
-        heard = listen(source, lambda heard: key in heard.scans)
-        listen(source, lambda heard: heard.length(key, DIODE) == 4, heard)
         redis.Redis.from_url(redis_url).pexpire(key, 1)
         clock.ahead = 60
         listen(source, Heard.ended, heard)

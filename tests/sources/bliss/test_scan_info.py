@@ -308,3 +308,16 @@ def test_whatever_stands_in_a_document_the_scan_is_described_and_laid_out(data: 
         made.first_point(name)
     made.plots(dict.fromkeys(made.places, 1), final=True)
     made.finish(scan, NOW)
+
+
+def test_a_time_without_zone_is_the_time_of_this_machine() -> None:
+    naive = "2026-07-01T12:00:00.250000"
+    zoned = datetime.fromisoformat(naive).astimezone()
+    scan = described(changed(start_time=naive))
+    assert scan.start_time == zoned.isoformat(timespec="microseconds")
+
+
+def test_a_time_that_is_none_is_kept_and_told() -> None:
+    scan, (warning,) = describe(KEY, changed(start_time="yesterday"))
+    assert scan.start_time == "yesterday"
+    assert "'yesterday'" in warning

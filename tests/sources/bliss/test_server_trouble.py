@@ -12,6 +12,7 @@ from tests.support_bliss_source import (
     ShiftedClock,
     check,
     forgetful_session,
+    half_told,
     loopscan,
     persistent_session,
     wait_until_blocked,
@@ -49,14 +50,8 @@ def read_until_away(source: BlissSource) -> list[ScanEvent]:
 
 def half_a_scan(session: SimulatedSession, source: BlissSource, heard: Heard) -> str:
     """Starts a scan that nobody ends; its key."""
-    with loopscan(session, 10, faults=Faults(unclosed=True)) as scan:
-        scan.prepare()
-        scan.start()
-        scan.publish(4)
-    key = scan.record.key
-    listen(source, lambda heard: key in heard.scans, heard)
-    listen(source, lambda heard: heard.length(key, DIODE) == 4, heard)
-    return key
+    with half_told(session, source, heard, faults=Faults(unclosed=True)) as (scan, _):
+        return scan.record.key
 
 
 def test_scans_vanish_when_the_server_comes_back_without_any(tmp_path):

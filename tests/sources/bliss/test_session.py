@@ -18,6 +18,7 @@ from nexus_writer_service.testing.simulation import (
     Camera,
     ScanRecord,
     SimulatedSession,
+    designs,
     number_channel,
 )
 
@@ -125,6 +126,25 @@ def test_only_scans_of_its_session_are_told(simulated_session, redis_url, tmp_pa
     with BlissSource(redis_url, None, backlog=EVERYTHING) as everybody:
         heard = listen(everybody, lambda heard: heard.ended(2))
     assert heard.scans.keys() == {foreign.key, own.key}
+
+
+def test_a_scan_is_announced_after_one_wake_up_and_one_question(
+    simulated_session, redis_url, source
+):
+    client = redis.Redis.from_url(redis_url)
+    source.read(0.0)
+    heard: list[ScanEvent] = []
+    reader = threading.Thread(target=lambda: heard.extend(source.read(20)))
+    reader.start()
+    wait_until_blocked(redis_url)
+    client.config_resetstat()
+    simulated_session.open(lambda setting: designs.loopscan(setting, 10))
+    reader.join()
+    assert [type(event) for event in heard] == [Announced]
+    commands = client.info("commandstats")
+    reading = ("xread", "json.get", "ttl", "get", "exists", "xrange")
+    counts = {name: commands.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in reading}
+    assert counts == dict.fromkeys(reading, 0) | {"xread": 1, "json.get": 1}
 
 
 def test_a_source_starts_now_unless_told_otherwise(simulated_session, redis_url):

@@ -2,20 +2,18 @@
 
 import gc
 import socketserver
-import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 import redis
+from tests.support_beacon import FAILED, beacon
 
 from nexus_writer_service.errors import SettingsError, SourceError, SourceUnavailableError
 from nexus_writer_service.sources.bliss import store
 from nexus_writer_service.sources.bliss.store import RedisLink, collector_paused, redis_url
 from nexus_writer_service.testing.redis_server import RedisServer
-
-OK, FAILED = 34, 33
 
 
 def test_the_environment_tells_the_url():
@@ -28,40 +26,20 @@ def test_without_environment_it_is_told_what_to_set():
         redis_url({})
 
 
-@contextmanager
-def beacon(kind: int, answer: bytes) -> Iterator[str]:
-    """A Beacon server that gives this answer when asked for the data base of scans."""
-
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            question, length = struct.unpack("<ii", self.request.recv(8))
-            key, _ = self.request.recv(length).split(b"|")
-            assert question == 32
-            content = key + b"|" + answer
-            self.request.sendall(struct.pack("<ii", kind, len(content)) + content)
-
-    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        host, port = server.server_address[:2]
-        try:
-            yield f"{host!s}:{port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @pytest.mark.parametrize(
     ("answer", "url"),
     [(b"here|25002", "redis://here:25002"), (b"here|/run/redis.sock", "unix:///run/redis.sock")],
 )
 def test_beacon_tells_the_url(answer, url):
-    with beacon(OK, answer) as address:
+    with beacon(answer) as address:
         assert redis_url({"BEACON_HOST": address}) == url
 
 
 def test_beacon_may_not_know():
-    with beacon(FAILED, b"no data base") as address, pytest.raises(SourceError, match="no data"):
+    with (
+        beacon(b"no data base", kind=FAILED) as address,
+        pytest.raises(SourceError, match="no data"),
+    ):
         redis_url({"BEACON_HOST": address})
 
 

@@ -13,12 +13,12 @@ STREAMS: Final = f"{BLUESKY}/streams"
 def object_names(keys: Iterable[str]) -> Mapping[str, str]:
     """An HDF5 name for each key: the key itself but for what HDF5 forbids; all are different.
 
-    "/" becomes "_": it would make groups.
+    "/" becomes "_": it would make groups. A name depends only on the keys before, so that it stays
+    when more keys come.
     """
     found: dict[str, str] = {}
     taken: set[str] = set()
-    ordered = list(dict.fromkeys(keys))
-    for key in sorted(ordered, key=lambda one: _legal(one) != one):  # those that can, keep theirs
+    for key in dict.fromkeys(keys):
         name = base = _legal(key)
         number = 2
         while name in taken:
@@ -26,7 +26,7 @@ def object_names(keys: Iterable[str]) -> Mapping[str, str]:
             number += 1
         taken.add(name)
         found[key] = name
-    return {key: found[key] for key in ordered}
+    return found
 
 
 def _legal(key: str) -> str:

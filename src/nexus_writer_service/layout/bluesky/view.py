@@ -32,10 +32,7 @@ class View:
     @cached_property
     def key_names(self) -> Mapping[str, Mapping[str, str]]:
         """HDF5 names of the data keys of each stream."""
-        return {
-            name: object_names([*stream.data_keys, *stream.columns])
-            for name, stream in self.run.streams.items()
-        }
+        return {name: object_names(stream.keys) for name, stream in self.run.streams.items()}
 
     def group_path(self, stream: str, key: str) -> str:
         """Path of the NXdata group of a data key."""

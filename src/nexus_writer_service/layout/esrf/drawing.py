@@ -91,8 +91,10 @@ class Drawing:
         self._shape = entry.structure.scan.shape
         self._keepshape = entry.structure.options.keepshape
 
-    def data(self, signals: Sequence[Slot]) -> tuple[Slot, Group] | None:
-        """The first signal and the NXdata of signals of one shape; None when they make none."""
+    def data(self, signals: Sequence[Slot]) -> Group | None:
+        """The NXdata of signals of one shape; None when they make none (yet)."""
+        if not self._final and -1 in signals[0].channel.shape:
+            return None  # at the end it may be that they cannot be cut to the length of the axes
         if len(self._shape) > 1 and self._keepshape:
             return self._kept(signals)
         if len(self._shape) > 1 and self._scanned:
@@ -100,7 +102,7 @@ class Drawing:
         is_line = len(self._shape) <= 1 and self._scanned
         return self._line(signals) if is_line or len(self._axes) < 2 else self._scatter(signals)
 
-    def _gridded(self, signals: Sequence[Slot]) -> tuple[Slot, Group] | None:
+    def _gridded(self, signals: Sequence[Slot]) -> Group | None:
         """A grid whose data are flat: until it is complete, scalars are shown point by point."""
         sample = signals[0].channel.shape
         if not self._final:
@@ -109,7 +111,7 @@ class Drawing:
         is_image = axes and -1 not in sample
         return self._grid(signals, axes) if is_image else self._scatter(signals)
 
-    def _kept(self, signals: Sequence[Slot]) -> tuple[Slot, Group] | None:
+    def _kept(self, signals: Sequence[Slot]) -> Group | None:
         """A grid whose data have its shape."""
         if not self._final:
             return None
@@ -119,7 +121,7 @@ class Drawing:
 
     # ------------------------------------------------------------------------------- curves
 
-    def _line(self, signals: Sequence[Slot]) -> tuple[Slot, Group] | None:
+    def _line(self, signals: Sequence[Slot]) -> Group | None:
         fields = _Fields()
         drawn = self._equal(fields, signals)
         if not drawn:
@@ -136,9 +138,9 @@ class Drawing:
                 fields.spans[f"{slot.name}_indices"] = np.arange(1 + len(sample))
         else:
             fields.add_sample_dims(sample)
-        return drawn[0], fields.data([slot.name for slot in drawn])
+        return fields.data([slot.name for slot in drawn])
 
-    def _scatter(self, signals: Sequence[Slot]) -> tuple[Slot, Group] | None:
+    def _scatter(self, signals: Sequence[Slot]) -> Group | None:
         """Points placed by several coordinates of one length, fast axis first.
 
         For scalars these are all in ``axes``, the form that viewers draw as a scatter.
@@ -154,7 +156,7 @@ class Drawing:
             fields.axes.append(".")
             fields.spans |= {f"{slot.name}_indices": 0 for slot in self._axes}
         fields.add_sample_dims(sample)
-        return drawn[0], fields.data([slot.name for slot in drawn])
+        return fields.data([slot.name for slot in drawn])
 
     def _equal(self, fields: _Fields, signals: Sequence[Slot]) -> list[Slot]:
         """Adds signals and coordinates, at the end all of the length of the shortest."""
@@ -193,7 +195,7 @@ class Drawing:
             found += ours
         return found
 
-    def _grid(self, signals: Sequence[Slot], axes: Sequence[Slot]) -> tuple[Slot, Group]:
+    def _grid(self, signals: Sequence[Slot], axes: Sequence[Slot]) -> Group:
         fields = _Fields()
         for slot in signals:
             link = self._keepshape
@@ -204,9 +206,9 @@ class Drawing:
             fields.children[slot.name] = self._axis(slot, dim)
             fields.axes.append(slot.name)
         fields.add_sample_dims(signals[0].channel.shape)
-        return signals[0], fields.data([slot.name for slot in signals])
+        return fields.data([slot.name for slot in signals])
 
-    def _kept_grid(self, signals: Sequence[Slot]) -> tuple[Slot, Group] | None:
+    def _kept_grid(self, signals: Sequence[Slot]) -> Group | None:
         """Data that have the grid's shape: every point with its own coordinates."""
         points = math.prod(self._shape)
         if any(self._length(slot) > points for slot in (*signals, *self._axes)):
@@ -218,7 +220,7 @@ class Drawing:
             fields.add_coordinate(slot, self._link(slot), np.arange(len(self._shape)))
         fields.axes += ["."] * len(self._shape)
         fields.add_sample_dims(signals[0].channel.shape)
-        return signals[0], fields.data([slot.name for slot in signals])
+        return fields.data([slot.name for slot in signals])
 
     # -------------------------------------------------------------------------------- nodes
 

@@ -4,9 +4,10 @@ The user's selection comes first, then the plots of the technique (BLISS 1), the
 scan itself describes. The default is the first of them that can be shown.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from nexus_writer_service.layout.esrf.datasets import EsrfOptions, is_text
+from nexus_writer_service.layout.esrf.datasets import is_text
 from nexus_writer_service.layout.esrf.drawing import Drawing
 from nexus_writer_service.layout.esrf.entry import Entry
 from nexus_writer_service.layout.esrf.names import matches, normalized, unique_name
@@ -38,28 +39,44 @@ def plots(
     """
     used = {*entry.taken, *taken}
     default = unique_name(PLOT, used)
-    given = _names(_requests(entry), default, used)
+    asked = _asked(entry, default, used)
     children: dict[str, Node] = {}
-    parted = False
-    for name, request in given.items():
-        drawn = list(_drawn(entry, request, lengths, final=final)) if request else []
-        if len(drawn) == 1:
-            children[name] = drawn[0][1]
-            continue
-        parted = parted or (name == default and bool(drawn))
-        for first, data in drawn:
-            kind = first.kind or f"unknown{len(first.channel.shape)}D"
-            children[unique_name(f"{name}_{kind}", {*used, *given, *children})] = data
+    for one in asked:
+        if data := one.drawn(entry, lengths, final=final):
+            children[one.name] = data
     if not children:
         return Group()
     shown = next(iter(children))
-    # A link now would stand in the way of the group that may come later.
-    if given[default] is None or parted:
+    if all(one.name != default for one in asked):
         children[default] = SoftLink(f"/{entry.name}/{shown}")
         shown = default
     tree = nxentry(children)
     attributes = {**tree.attributes, "default": shown}
     return Group({entry.name: Group(children, attributes)}, {"default": entry.name})
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One NXdata that is asked for, whether it can be drawn yet or not."""
+
+    name: str
+    signals: Sequence[Slot]
+    axes: Sequence[Slot]
+    scanned: bool
+    """Whether the points are shown as they were scanned."""
+
+    def drawn(
+        self, entry: Entry, lengths: Mapping[ChannelName, int], *, final: bool
+    ) -> Group | None:
+        """The NXdata; None when it cannot be drawn, or not yet."""
+        signals, axes = self.signals, self.axes
+        if final:
+            signals = [slot for slot in signals if lengths.get(slot.channel.name)]
+            axes = [slot for slot in axes if lengths.get(slot.channel.name)]
+        elif any(slot.channel.name not in lengths for slot in (*signals, *axes)):
+            return None
+        drawing = Drawing(entry, axes, lengths, scanned=self.scanned, final=final)
+        return drawing.data(signals) if signals else None
 
 
 def _requests(entry: Entry) -> Iterator[PlotRequest]:
@@ -72,53 +89,45 @@ def _requests(entry: Entry) -> Iterator[PlotRequest]:
     yield from scan.plots
 
 
-def _names(
-    requests: Iterable[PlotRequest], default: str, used: Container[str]
-) -> dict[str, PlotRequest | None]:
-    """The requests by name; the first is that of the default plot, if one asks for it.
+def _asked(entry: Entry, default: str, used: Container[str]) -> list[_Asked]:
+    """Each NXdata that is asked for, in order.
 
-    All get their names at once, so that a plot that can be shown later moves no other.
+    Names depend on nothing but what is asked for, so that what can be drawn later, or not at all,
+    moves no other. A request of signals of several shapes is parted: one NXdata has one shape.
     """
-    given: dict[str, PlotRequest | None] = {default: None}
-    for request in requests:
-        if request.name == PLOT and given[default] is None:
-            given[default] = request
-            continue
-        wanted = normalized(request.name) or "plot"
-        name = wanted
-        number = 2
-        while name in used or name in given:
-            name = f"{wanted}_{number}"
-            number += 1
-        given[name] = request
-    return given
+    found: list[_Asked] = []
+    taken = {default}
+
+    def free(wanted: str) -> str:
+        name, number = wanted, 2
+        while name in used or name in taken:
+            name, number = f"{wanted}_{number}", number + 1
+        taken.add(name)
+        return name
+
+    has_default = False
+    for request in _requests(entry):
+        is_default = request.name == PLOT and not has_default
+        has_default = has_default or is_default
+        name = default if is_default else free(normalized(request.name) or "plot")
+        parts = _parts(entry, request)
+        for signals, axes, scanned in parts:
+            kind = signals[0].kind or f"unknown{len(signals[0].channel.shape)}D"
+            part = name if len(parts) == 1 else free(f"{name}_{kind}")
+            found.append(_Asked(part, signals, axes, scanned))
+    return found
 
 
-def _drawn(
-    entry: Entry, request: PlotRequest, lengths: Mapping[ChannelName, int], *, final: bool
-) -> Iterator[tuple[Slot, Group]]:
-    """The NXdata of one request, with the first signal of each."""
-    slots = [slot for slot in entry.structure.slots if not is_text(slot.channel, _options(entry))]
-    scanned = [slot for slot in slots if slot.is_positioner]
+def _parts(entry: Entry, request: PlotRequest) -> list[tuple[Sequence[Slot], Sequence[Slot], bool]]:
+    """Signals of one shape, their axes, and whether these are those of the scan."""
+    structure = entry.structure
+    slots = [slot for slot in structure.slots if not is_text(slot.channel, structure.options)]
     axes = [one for name in request.axes for one in _named(slots, (name,))[:1]]
     is_scan = all(slot.is_positioner for slot in axes)
     if is_scan:  # those that are asked for come first
-        axes += [slot for slot in scanned if slot not in axes]
-    signals = _signals(slots, request, axes)
-    if not final and not all(slot.channel.name in lengths for slot in (*signals, *axes)):
-        return
-    if final:
-        signals = [slot for slot in signals if lengths.get(slot.channel.name)]
-        axes = [slot for slot in axes if lengths.get(slot.channel.name)]
-    as_scanned = is_scan and (request.grid or len(entry.structure.scan.shape) <= 1)
-    drawing = Drawing(entry, axes, lengths, scanned=as_scanned, final=final)
-    for alike in _alike(signals):
-        if drawn := drawing.data(alike):
-            yield drawn
-
-
-def _options(entry: Entry) -> EsrfOptions:
-    return entry.structure.options
+        axes += [slot for slot in slots if slot.is_positioner and slot not in axes]
+    scanned = is_scan and (request.grid or len(structure.scan.shape) <= 1)
+    return [(alike, axes, scanned) for alike in _alike(_signals(slots, request, axes))]
 
 
 def _signals(slots: Sequence[Slot], request: PlotRequest, axes: Sequence[Slot]) -> list[Slot]:

@@ -1,8 +1,10 @@
 """Which scans come next: live ones first, and of older ones only those that concern us.
 
 A source that starts finds thousands of scans in Redis, nearly all of them over and saved long ago.
-So each scan is only glimpsed at first: a few members of its document instead of the whole. Nobody
-who measures now waits for what was measured yesterday.
+So each of them is only glimpsed at first: a few members of its document instead of the whole.
+Nobody who measures now waits for what was measured yesterday. A scan that is heard of at its
+creation is not glimpsed: BLISS asks for it within a millisecond, and a glimpse is one more round
+trip before the answer.
 
 Pure: keys and answers in, keys out.
 """
@@ -41,8 +43,8 @@ class Arrivals:
         self._session = session
         self._backlog = backlog
         self._known: dict[ScanKey, None] = {}
-        self._unseen: dict[ScanKey, bool] = {}
-        """With whether it was created before it could be heard of."""
+        self._unseen: dict[ScanKey, None] = {}
+        """Created before they could be heard of."""
         self._live: deque[ScanKey] = deque()
         self._over: deque[ScanKey] = deque()
         self._expected = set(backlog.expected)
@@ -66,7 +68,10 @@ class Arrivals:
         if self.know(key):
             return
         if key in self._expected or not self._backlog.skip(key):
-            self._unseen[key] = past
+            if past:
+                self._unseen[key] = None
+            else:
+                self._live.append(key)
 
     def unseen(self, most: int) -> list[ScanKey]:
         """Scans that are to be glimpsed now."""
@@ -74,14 +79,14 @@ class Arrivals:
 
     def glimpsed(self, key: ScanKey, text: bytes) -> None:
         """Take what was glimpsed of a scan: it will come, now or later, or is passed over."""
-        past = self._unseen.pop(key)
+        del self._unseen[key]
         document = _document(text)
         scan, _ = describe(key, document)
         if self._session not in (None, document["id"].get("session")):
             return
-        if past and key not in self._expected and not self._backlog.concerns(scan):
+        if key not in self._expected and not self._backlog.concerns(scan):
             return
-        queue = self._over if past and scan.end_reason is not None else self._live
+        queue = self._over if scan.end_reason is not None else self._live
         queue.append(key)
 
     def unclear(self, key: ScanKey) -> None:

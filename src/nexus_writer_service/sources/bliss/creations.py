@@ -64,7 +64,7 @@ class Creations:
         self._arrive(entry, past=False)
 
     def glimpse(self, ask: Ask) -> list[ScanKey]:
-        """Look at some of the scans of which only the key is known; returns those that are gone."""
+        """Look at some of the scans of the past; returns those that are gone."""
         keys = self.arrivals.unseen(_GLIMPSES)
         answers = ask(
             *((b"JSON.GET", key, *GLIMPSED) for key in keys), *((b"TTL", key) for key in keys)

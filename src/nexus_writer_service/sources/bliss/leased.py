@@ -3,15 +3,17 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from nexus_writer_service.errors import SessionTakenError
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.events import ScanEvent
 from nexus_writer_service.sources.bliss.holder import owner_text
-from nexus_writer_service.sources.bliss.lease import SessionLease
-from nexus_writer_service.sources.bliss.session import BlissSource
-from nexus_writer_service.sources.bliss.store import redis_url
+
+if TYPE_CHECKING:
+    from nexus_writer_service.sources.bliss.lease import SessionLease
+    from nexus_writer_service.sources.bliss.session import BlissSource
 
 
 class LeasedSource:
@@ -24,7 +26,7 @@ class LeasedSource:
     """
 
     def __init__(
-        self, source: BlissSource, lease: SessionLease, taken_by: Callable[[], str | None]
+        self, source: "BlissSource", lease: "SessionLease", taken_by: Callable[[], str | None]
     ) -> None:
         self._source = source
         self._lease = lease
@@ -100,6 +102,11 @@ class LeasedConnection:
             SettingsError: it is not known where Redis is.
             SourceError: Beacon cannot be reached or does not know; to be tried again.
         """
+        # The client of Redis takes a while to be imported: the device is there before.
+        from nexus_writer_service.sources.bliss.lease import SessionLease  # noqa: PLC0415
+        from nexus_writer_service.sources.bliss.session import BlissSource  # noqa: PLC0415
+        from nexus_writer_service.sources.bliss.store import redis_url  # noqa: PLC0415
+
         url = redis_url(self._environment)
         with self._changing:
             self._lease = SessionLease(url, self._session, self._owner, on_lost=self._on_lost)

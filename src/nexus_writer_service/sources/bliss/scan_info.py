@@ -6,7 +6,7 @@ warning, with what it costs. Scans that are not to be saved cost nothing, so the
 """
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -106,7 +106,7 @@ def _content(scan: ScanDescription, root: Fields, info: Fields) -> ScanDescripti
         positioners=_positioners(info),
         categories=_categories(info),
         instrument_info=info.object("nexuswriter").object("instrument_info").content,
-        device_records=_device_records(info),
+        device_records=_device_records(info, channels),
         plotted=_plotted(info),
         plots=described_plots(info),
         technique=technique(info.object("nexuswriter").object("technique")),
@@ -139,9 +139,10 @@ def _start_time(info: Fields) -> str | None:
 
 
 def _time(info: Fields, key: str, epoch_key: str) -> str | None:
-    """A moment as ISO 8601; BLISS 1 has seconds since the epoch."""
+    """A moment as ISO 8601 with zone; BLISS 1 has seconds since the epoch."""
     if info.content.get(key) is not None:
-        return info.text(key)
+        found = info.text(key)
+        return found and _zoned(info, key, found)
     seconds = info.number(epoch_key)
     if seconds is None:
         return None
@@ -150,6 +151,16 @@ def _time(info: Fields, key: str, epoch_key: str) -> str | None:
     except (OverflowError, ValueError, OSError):
         info.warn(f"{epoch_key!r} is {seconds}, which is no time")
         return None
+
+
+def _zoned(info: Fields, key: str, text: str) -> str:
+    """A time with its zone; one without is taken for the time of this machine."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return text if moment.tzinfo else moment.astimezone().isoformat(timespec="microseconds")
+    except (ValueError, OverflowError, OSError):
+        info.warn(f"{key!r} is {text!r}, which is no time of ISO 8601: it is written as it is")
+        return text
 
 
 def _shape(info: Fields) -> Shape:
@@ -272,15 +283,20 @@ def _at_least(chosen: Fields, key: str, least: int, usual: int) -> int:
     return usual
 
 
-def _device_records(info: Fields) -> dict[ChannelName, DeviceRecord]:
-    """What the session says of its devices, by channel."""
+def _device_records(
+    info: Fields, channels: Iterable[ChannelName]
+) -> dict[ChannelName, DeviceRecord]:
+    """What the session says of the devices of these channels; it lists all that it has."""
+    known = info.object("nexuswriter").object("devices")
     return {
-        ChannelName(name): DeviceRecord(
+        name: DeviceRecord(
             device_type=one.text("device_type") or "",
             data_type=one.text("data_type") or "",
             device_info=one.object("device_info").content,
             alias=one.text("alias") or "",
             channel=one.content.get("channel"),
         )
-        for name, one in info.object("nexuswriter").object("devices").objects().items()
+        for name in channels
+        if name in known.content
+        for one in [known.object(name)]
     }

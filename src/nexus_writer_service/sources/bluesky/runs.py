@@ -25,6 +25,7 @@ from nexus_writer_service.sources.bluesky.streams import StreamState
 
 Document = Mapping[str, Any]
 
+_MOST_DATUMS: Final = 100_000
 _END_REASONS: Final = {"success": "SUCCESS", "abort": "USER_ABORT", "fail": "FAILURE"}
 
 
@@ -72,8 +73,7 @@ class RunState:
         stream = self.streams.get(name)
         if stream is None:
             stream = self.streams[name] = StreamState(self.run.key, name, self._find)
-        stream.descriptors.append(document)
-        stream.changed = True
+        stream.describe(document)
         self.descriptors[uid] = stream
         self.keys[uid] = tuple(
             key
@@ -118,6 +118,8 @@ class RunState:
         """Which value of a resource an event means."""
         known = str(document["resource"])
         self.datums[str(document["datum_id"])] = known, document.get("datum_kwargs") or {}
+        if len(self.datums) > _MOST_DATUMS:  # those of long ago
+            del self.datums[next(iter(self.datums))]
 
     def datum_page(self, document: Document) -> None:
         """Many of them."""

@@ -50,6 +50,14 @@ class StreamState:
     changed: bool = False
     """The description of the stream is not as it was told last."""
     warnings: list[str] = field(default_factory=list)
+    met: dict[str, None] = field(default_factory=dict)
+    """The data keys in the order in which they were met."""
+
+    def describe(self, descriptor: Mapping[str, Any]) -> None:
+        """Take one more descriptor of the stream."""
+        self.descriptors.append(descriptor)
+        self.met.update(dict.fromkeys(descriptor["data_keys"]))
+        self.changed = True
 
     def take(self, batch: Batch) -> list[ScanEvent]:
         """The points of some events."""
@@ -176,7 +184,7 @@ class StreamState:
     def description(self) -> model.Stream:
         """The stream as of now."""
         columns = {key: state.described for key, state in self.keys.items()}
-        return model.Stream(self.name, tuple(self.descriptors), columns)
+        return model.Stream(self.name, tuple(self.descriptors), columns, tuple(self.met))
 
     def channels(self) -> list[Channel]:
         """The channels as of now."""
@@ -310,6 +318,7 @@ class StreamState:
             external,
         )
         self.keys[key] = DataKey(Column(), told)
+        self.met[key] = None
         self.changed = True
         return self.keys[key]
 
