@@ -1,4 +1,4 @@
-"""The trees of all kinds of scans as texts, checked in beside the tests and in docs/layout.md.
+"""The trees of all kinds of scans as texts, checked in here and shown in docs/layout.md.
 
 ``python -m tests.golden_trees`` writes them anew; what changed is then to be read in ``git diff``.
 """

@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from nexus_writer_service.layout.esrf import EsrfOptions
+from nexus_writer_service.layout.esrf.storage import COMPRESSIONS
 
 Json = Any
 
@@ -30,7 +31,7 @@ JUNK: st.SearchStrategy[Json] = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(st.text(max_size=4) | st.sampled_from(PARTS), inner, max_size=3)
     ),
-    max_leaves=6,
+    max_leaves=4,
 )
 OPTIONS = st.builds(
     EsrfOptions,
@@ -40,6 +41,8 @@ OPTIONS = st.builds(
     external_hdf5=st.booleans(),
     external_nonhdf5=st.booleans(),
     copy_non_external=st.booleans(),
+    stack_mcas=st.booleans(),
+    compression=st.sampled_from(sorted(COMPRESSIONS)),
 )
 
 
@@ -71,7 +74,7 @@ def documents(draw: st.DrawFn, *, words: bool = True) -> Json:
         draw: draws.
         words: with what users say in their own words: metadata and names of motors.
     """
-    names = draw(st.lists(NAMES, min_size=1, max_size=8, unique=True))
+    names = draw(st.lists(NAMES, min_size=1, max_size=6, unique=True))
     count = draw(st.integers(1, 4))
     keys = [f"{number}:device" for number in range(count)]
     owner = {name: keys[draw(st.integers(0, count - 1))] for name in names}
@@ -114,11 +117,13 @@ def documents(draw: st.DrawFn, *, words: bool = True) -> Json:
         "nexuswriter": {
             "devices": {name: draw(_DEVICE_RECORD) for name in names},
             "instrument_info": {"name": "ESRF-id00", "name@short_name": "id00"},
+            "technique": draw(_technique(names)),
             "masterfiles": draw(st.sampled_from([{}, {"proposal": "/data/proposal.h5"}])),
         },
         "display_extra": {"plotselect": draw(st.lists(st.sampled_from(names), max_size=3))},
         "writer_options": {"separate_scan_files": draw(st.booleans()), "chunk_options": {}},
         "comments": [{"date": "2026-11-20T18:56:22+00:00", "message": draw(st.text(max_size=5))}],
+        "plots": draw(st.lists(_plot(names), max_size=2)),
         **draw(st.sampled_from(_SHAPES)),
         **categories,
     }
@@ -142,6 +147,46 @@ _DEVICE_RECORD = st.fixed_dictionaries(
         "channel": st.integers(-1, 3) | st.lists(st.integers(0, 3), min_size=2, max_size=2),
     },
 )
+
+
+def _plot(names: list[str]) -> st.SearchStrategy[Json]:
+    """A plot that a scan describes."""
+    name = st.sampled_from(names)
+    item = st.fixed_dictionaries(
+        {"kind": st.sampled_from(["curve", "scatter"])},
+        optional={"x": name, "y": name, "value": name},
+    )
+    return st.fixed_dictionaries(
+        {"kind": st.sampled_from(["curve-plot", "scatter-plot", "grid-plot"])},
+        optional={"name": WORDS, "items": st.lists(item, max_size=3)},
+    )
+
+
+def _technique(names: list[str]) -> st.SearchStrategy[Json]:
+    """What BLISS 1 says of the technique."""
+    name = st.sampled_from(names)
+    application = st.fixed_dictionaries(
+        {"class": st.sampled_from(["APPxrf", "APPxrf", "APPother"])},
+        optional={"I0": name, "It": name, "mca": st.lists(name, max_size=3)},
+    )
+    plot = st.fixed_dictionaries(
+        {},
+        optional={
+            "personal_name": WORDS,
+            "items": st.lists(name, max_size=2),
+            "ndim": st.integers(-1, 2),
+            "grid": st.booleans(),
+        },
+    )
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "name": WORDS,
+            "applications": st.dictionaries(WORDS, application, max_size=2),
+            "plots": st.dictionaries(WORDS, plot, max_size=2),
+            "plotselect": WORDS,
+        },
+    )
 
 
 def _axis(number: int) -> st.SearchStrategy[Json]:

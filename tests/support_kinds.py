@@ -20,6 +20,8 @@ OPTIONS = {
     "noconfig": EsrfOptions(configurable=False),
     "disable_external_hdf5": EsrfOptions(external_hdf5=False),
     "copy_non_external": EsrfOptions(external_hdf5=False, copy_non_external=True),
+    "stackmca": EsrfOptions(stack_mcas=True),
+    "zstd": EsrfOptions(compression="zstd-bitshuffle"),
 }
 
 Change = Callable[[RecordedScan], RecordedScan]
@@ -73,6 +75,24 @@ def plotted(*channels: str) -> Change:
     return lambda recorded: _said(recorded, display_extra={"plotselect": list(channels)})
 
 
+def describes(*plots: Mapping[str, Any]) -> Change:
+    """The scan describes plots."""
+    return lambda recorded: _said(recorded, plots=list(plots))
+
+
+def of_technique(recorded: RecordedScan) -> RecordedScan:
+    """The session's technique is fluorescence, as with BLISS 1."""
+    fluo = {"class": "APPxrf", "I0": "diode1"}
+    plots = {"counters": {"items": ["diode1"]}, "spectra": {"ndim": 1}}
+    recorded.document["info"]["nexuswriter"]["technique"] = {
+        "name": "xrf",
+        "applications": {"fluo": fluo},
+        "plots": plots,
+        "plotselect": "counters",
+    }
+    return recorded
+
+
 def back_and_forth(recorded: RecordedScan) -> RecordedScan:
     """The fast axis of a mesh turns at the end of each row."""
     axes = recorded.document["info"]["channels"]
@@ -97,10 +117,16 @@ def of_other_file(recorded: RecordedScan) -> RecordedScan:
     return replace(recorded, refers_to=tuple(scans))
 
 
+_CURVES = {
+    "kind": "curve-plot",
+    "name": "diodes",
+    "items": [{"kind": "curve", "x": "axis:robx", "y": DIODE}],
+}
 _MESH, _MCA, _CAMERA = "k08_amesh", "k11_mca", "k16_fakelima"
 
 VARIATIONS: Mapping[str, Kind] = {
     "ascan_plotselect": Kind("k05_ascan", (plotted("diode1", "diode2"),)),
+    "ascan_describes_plot": Kind("k05_ascan", (describes(_CURVES),)),
     "ascan_noconfig": Kind("k05_ascan", (), OPTIONS["noconfig"]),
     "timescan_multivalue_positioners": Kind("k04_timescan", (), OPTIONS["multivalue_positioners"]),
     "mesh_plotselect": Kind(_MESH, (plotted(DIODE),)),
@@ -112,6 +138,9 @@ VARIATIONS: Mapping[str, Kind] = {
         _MESH, (plotted(DIODE), back_and_forth), OPTIONS["keepshape"]
     ),
     "mca_plotselect": Kind(_MCA, (plotted("spectrum_det0"),), one=True),
+    "mca_technique": Kind(_MCA, (of_technique,), one=True),
+    "mca_technique_stackmca": Kind(_MCA, (of_technique,), OPTIONS["stackmca"], one=True),
+    "bigdata_zstd": Kind("k31_bigdata_1d", (), OPTIONS["zstd"]),
     "mca_noconfig": Kind(_MCA, (), OPTIONS["noconfig"], one=True),
     "camera_plotselect": Kind(_CAMERA, (plotted("image"),), one=True),
     "camera_disable_external_hdf5": Kind(_CAMERA, (), OPTIONS["disable_external_hdf5"], one=True),

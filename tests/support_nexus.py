@@ -94,6 +94,8 @@ def _esrf_devices(instrument: h5py.Group) -> None:
     axis = group(instrument, "robx", "NXpositioner")
     dataset(axis, "value", np.linspace(0, 1, POINTS), units="mm")
     dataset(axis, "mode", "continuous")
+    dataset(group(instrument, "unmapped", "NXdetector"), "data", ["frame_0000.edf::0"] * POINTS)
+    dataset(group(instrument, "beam_shutter", "NXpositioner"), "value", np.zeros(POINTS, bool))
     camera = group(instrument, "camera", "NXdetector")
     layout = h5py.VirtualLayout((POINTS, 3, 4), np.uint16)
     layout[:] = h5py.VirtualSource("camera_0000.h5", "entry_0000/camera/data", (POINTS, 3, 4))

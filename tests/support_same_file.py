@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-TIMES = frozenset({"file_time", "date", "end_time", "start_time"})
+TIMES = frozenset({"file_time", "file_update_time", "date", "end_time", "start_time"})
 """Names of attributes and datasets that tell when the writer did something."""
 
 Contents = dict[str, str]

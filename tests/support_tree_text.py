@@ -81,7 +81,8 @@ def _dataset(node: Node, length: int) -> str:
                 more += [f"chunks {_lengths(node.chunks)}", *_filters(node.filters)]
         case VirtualDataset():
             shape = node.shape
-            more = [f"virtual, of {'; '.join(sorted({one.path for one in node.sources}))}"]
+            first, *others = sorted({one.path for one in node.sources})
+            more = [f"virtual, of {first}" + (f" and {len(others)} others" if others else "")]
         case _:
             raise AssertionError(node)
     fill = [] if node.fill is None else [f"fill {node.fill!s}"]
@@ -109,11 +110,16 @@ def _files(node: ImageStack) -> str:
 
 
 def _filters(filters: Filters) -> list[str]:
-    lz4 = " lz4" if filters.bitshuffle_lz4 else ""
+    inside = {
+        " lz4": filters.bitshuffle_lz4,
+        f" zstd {filters.bitshuffle_zstd}": filters.bitshuffle_zstd is not None,
+    }
     found = {
         "shuffle": filters.shuffle,
         f"gzip {filters.gzip}": filters.gzip is not None,
-        f"bitshuffle{lz4}": filters.bitshuffle,
+        f"zstd {filters.zstd}": filters.zstd is not None,
+        f"bitshuffle{''.join(name for name, used in inside.items() if used)}": filters.bitshuffle,
+        f"blosc2 {filters.blosc2}": bool(filters.blosc2),
     }
     return [name for name, used in found.items() if used]
 

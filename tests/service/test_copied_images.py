@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import fabio
 import h5py
+import hdf5plugin
 import numpy as np
 import pytest
 from tests.support_description import channel
+from tests.support_hdf5 import run_python
 from tests.support_scan_writer import ROBX, Bench
 
 from nexus_writer_service.hdf5 import external
@@ -177,3 +179,51 @@ def test_a_frame_whose_place_is_made_but_not_written_is_not_copied(tmp_path):
     bench.settle_until_over()
     assert np.array_equal(copied(bench), pixels(0))
     assert bench.status.verdict.outcome is Outcome.COMPLETE
+
+
+@pytest.mark.nonconforming("some detector files never come")
+@pytest.mark.parametrize(("options", "suffix"), [(COPY, "h5"), (RAW, "edf")], ids=["copy", "raw"])
+@pytest.mark.parametrize("turns", range(1, 5))
+def test_a_writer_that_goes_on_knows_of_the_gaps(tmp_path, options, suffix, turns):
+    for number in (0, 3):
+        save(tmp_path, number, suffix)
+    for kill in (True, False):
+        bench = scan(tmp_path, options)
+        bench.prepare()
+        frames(bench, 8, 8)
+        end(bench, 8)
+        bench.settle()
+        bench.clock.advance(FILES_PATIENCE + 1)
+        if kill:
+            for _ in range(turns):
+                bench.settle()
+            bench.writer.kill("power went")
+            bench.files.close()
+    bench.settle_until_over()
+    found = copied(bench)
+    assert np.array_equal(found[:2], pixels(0))
+    assert not found[2:6].any()
+    assert np.array_equal(found[6:8], pixels(3))
+    (tally,) = [one for one in bench.status.verdict.channels if one.channel == IMAGE]
+    assert (tally.written, tally.gaps) == (4, (Gap(2, 6, UNREADABLE),))
+
+
+_COMPRESSED = """
+import sys
+import numpy as np
+from nexus_writer_service.hdf5.detector_files import Run, pixels
+from nexus_writer_service.model.description import ImageFiles
+
+assert "hdf5plugin" not in sys.modules
+path = sys.argv[1]
+blocks = pixels(Run(path, 0, 0, 2), ImageFiles(path, "data", "hdf5"), (2, 3), np.dtype("u2"))
+print(sum(int(block.sum()) for block in blocks))
+"""
+
+
+def test_frames_that_a_detector_compressed_can_be_read(tmp_path):
+    """In a process that has not loaded the filters for any other reason."""
+    path = tmp_path / "cam_0000.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", data=pixels(0), chunks=(1, 2, 3), **hdf5plugin.Bitshuffle())
+    assert int(run_python(_COMPRESSED, str(path)).stdout) == pixels(0).sum()

@@ -13,6 +13,7 @@ from tests.support_waiting import wait_for
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.verdict import Outcome
+from nexus_writer_service.service.files import LOCKED_FILE_PERIOD
 
 
 @pytest.fixture
@@ -145,6 +146,7 @@ def test_a_master_file_that_is_busy_for_a_while_gets_its_link(make, tmp_path, ca
         begin(bench)
         bench.settle()
     assert "it is tried again until the scan ends" in caplog.text
+    bench.clock.advance(LOCKED_FILE_PERIOD)
     verdict = end(bench)
     assert verdict.outcome is Outcome.COMPLETE
     assert verdict.warnings == ()

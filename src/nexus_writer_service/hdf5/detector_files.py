@@ -138,6 +138,9 @@ def pixels(run: Run, files: ImageFiles, sample: Shape, dtype: np.dtype[Any]) -> 
 
 
 def _hdf5_pixels(run: Run, data_path: str, sample: Shape) -> Iterator[Array]:
+    # Registers the filters with which detectors compress: only where pixels are read.
+    import hdf5plugin  # noqa: F401, PLC0415
+
     try:
         with h5py.File(run.path, "r", locking=False) as file:
             data = file[data_path]

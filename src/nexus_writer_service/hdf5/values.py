@@ -4,6 +4,7 @@ Text is variable-length UTF-8; bytes are variable-length, or opaque where they h
 is int64 (uint64 above its range), float float64, bool the two-valued enum that h5py reads as bool.
 """
 
+from functools import cache
 from typing import Any, Final
 
 import h5py
@@ -18,6 +19,9 @@ _BLOCK: Final = 1 << 20
 """Values converted at once."""
 _PLAIN_LAYOUTS: Final = (h5d.CONTIGUOUS, h5d.CHUNKED, h5d.COMPACT)
 
+_COMPACT_BYTES: Final = 1024
+"""Values up to this size stand in the header of their dataset: one write instead of two."""
+
 Array = np.ndarray[Any, Any]
 
 
@@ -28,12 +32,36 @@ def stored_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def file_type(dtype: np.dtype[Any]) -> Any:
     """HDF5 type in the file."""
-    return h5t.py_create(dtype, logical=True)
+    return _type(dtype, logical=True)
 
 
 def memory_type(dtype: np.dtype[Any]) -> Any:
     """HDF5 type of a numpy array in memory."""
-    return h5t.py_create(dtype)
+    return _type(dtype, logical=False)
+
+
+def _type(dtype: np.dtype[Any], *, logical: bool) -> Any:
+    """HDF5 type of a dtype: made once for the few that nearly all values have."""
+    if dtype is TEXT:
+        return _text_type(logical)
+    if dtype.kind in "iuf" and dtype.metadata is None:
+        return _number_type(dtype.str, logical)
+    return h5t.py_create(dtype, logical=logical)
+
+
+@cache
+def _text_type(logical: bool) -> Any:
+    return h5t.py_create(TEXT, logical=logical)
+
+
+@cache
+def _number_type(dtype: str, logical: bool) -> Any:
+    return h5t.py_create(np.dtype(dtype), logical=logical)
+
+
+@cache
+def _scalar() -> Any:
+    return h5s.create(h5s.SCALAR)
 
 
 def as_array(value: Value) -> Array:
@@ -60,7 +88,7 @@ def as_array(value: Value) -> Array:
 
 def space_of(array: Array) -> Any:
     """Dataspace of an array."""
-    return h5s.create_simple(array.shape) if array.shape else h5s.create(h5s.SCALAR)
+    return h5s.create_simple(array.shape) if array.shape else _scalar()
 
 
 def set_attribute(owner: Any, name: str, value: Value, *, new: bool = False) -> None:
@@ -134,11 +162,19 @@ def write_all(dataset: Any, array: Array) -> None:
 
 def new_dataset(group: Any, array: Array) -> Any:
     """A dataset with its value, not linked anywhere yet, so that it never shows half made."""
-    properties = h5p.create(h5p.DATASET_CREATE)
-    properties.set_obj_track_times(False)
+    properties = _creation(compact=array.nbytes <= _COMPACT_BYTES)
     dataset = h5d.create(group, None, file_type(array.dtype), space_of(array), properties)
     write_all(dataset, array)
     return dataset
+
+
+@cache
+def _creation(*, compact: bool) -> Any:
+    properties = h5p.create(h5p.DATASET_CREATE)
+    properties.set_obj_track_times(False)
+    if compact:
+        properties.set_layout(h5d.COMPACT)
+    return properties
 
 
 def put_in_place(group: Any, name: str, dataset: Any, *, free: bool = False) -> None:

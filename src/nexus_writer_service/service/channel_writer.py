@@ -58,6 +58,10 @@ class ChannelWriter:
 
     def found(self, length: int) -> None:
         """Learn that the dataset has this many points, lost ones included."""
+        if self.content is Content.IMAGES and length < self.reached:
+            # Raw data are mapped anew from the first frame on: missing files may have come.
+            self.gaps = [gap for gap in self.gaps if gap.stop <= length]
+            self.reached = length
         self.reached = max(self.reached, length)
 
     def take(self, start: int, count: int) -> None:

@@ -1,7 +1,7 @@
 """What became of every scan, kept for ever: an SQLite file that many writers may share.
 
 A scan is never slowed down or lost by its history: what is known is saved in a thread of its own,
-at once, and what cannot be saved now is tried again.
+a moment later, and what cannot be saved now is tried again.
 
 The file has SQLite's rollback journal, not a write-ahead log, since that one needs shared memory
 and home directories are often on NFS. It is synced fully: a few milliseconds for each change, in a
@@ -14,6 +14,7 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -35,6 +36,8 @@ _BUSY = 5.0
 """Seconds for which another process that writes is waited for."""
 _CLOSE_PATIENCE = 12.0
 """Seconds that ``close`` waits: two attempts at a locked file; a stalled disk may never answer."""
+_PERIOD = 0.25
+"""Seconds for which changes are collected: saving takes some milliseconds for any number."""
 _RETRY = 10.0
 """Seconds after which what could not be saved is tried again."""
 _MOST_WAITING = 10_000
@@ -119,24 +122,25 @@ class History:
 
     def _run(self) -> None:
         waiting: list[ScanStatus] = []
-        forgotten = 0
+        due, forgotten = 0.0, 0
         while True:
+            patience = max(0.0, due - time.monotonic()) if waiting else None
             try:
-                status = self._queue.get(timeout=_RETRY if waiting else None)
+                status = self._queue.get(timeout=patience)
             except queue.Empty:
-                pass
-            else:
-                if status is None:
-                    break
-                waiting.append(status)
+                due = time.monotonic() + _RETRY
+                if self._saved(waiting):
+                    waiting.clear()
+                continue
+            if status is None:
+                break
+            due = due if waiting else time.monotonic() + _PERIOD
+            waiting.append(status)
             if len(waiting) > _MOST_WAITING:
                 del waiting[0]
                 forgotten += 1
-            if self._queue.empty() and self._saved(waiting):
-                waiting.clear()
-        if waiting and self._saved(waiting):
-            waiting.clear()
-        if missing := forgotten + len(waiting):
+        left = len(waiting) if waiting and not self._saved(waiting) else 0
+        if missing := forgotten + left:
             _log.warning("history %s: %d changes of scans are not in it", self, missing)
 
     def _saved(self, scans: Sequence[ScanStatus]) -> bool:
@@ -387,10 +391,10 @@ def _past(row: dict[str, Any]) -> PastScan:
 
 def _states(text: str | None) -> Iterator[StateChange]:
     changes: list[list[Any]] = json.loads(text or "[]")
-    for state, time, reason in changes:
-        yield StateChange(ScanState(state), datetime.fromisoformat(time), reason)
+    for state, moment, reason in changes:
+        yield StateChange(ScanState(state), datetime.fromisoformat(moment), reason)
 
 
-def _time_text(time: datetime) -> str:
+def _time_text(moment: datetime) -> str:
     """In UTC and of one length, so that texts sort as times do."""
-    return time.astimezone(UTC).isoformat(timespec="microseconds")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")

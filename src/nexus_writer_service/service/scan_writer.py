@@ -10,7 +10,6 @@ a dataset how many of its points are there.
 """
 
 import logging
-from enum import Enum, auto
 
 from nexus_writer_service.errors import EntryExistsError, FileError, FileLockedError, LayoutError
 from nexus_writer_service.hdf5.file import NexusFile
@@ -29,6 +28,7 @@ from nexus_writer_service.service.clock import until
 from nexus_writer_service.service.lockout import Lockout
 from nexus_writer_service.service.open_scan import OpenScan
 from nexus_writer_service.service.scan_report import ScanReport
+from nexus_writer_service.service.stages import ENDABLE, Stage
 from nexus_writer_service.service.status import ScanStatus
 from nexus_writer_service.service.surroundings import Surroundings
 from nexus_writer_service.service.troubles import Troubles
@@ -39,21 +39,6 @@ COMMIT_PATIENCE = 600.0
 """Seconds for which a commit that fails at the end of a scan is tried again: time to make room."""
 _DISK_PERIOD = 3.0
 """Seconds between two looks at the free disk space."""
-
-
-class _Stage(Enum):
-    ANNOUNCED = auto()
-    LOCKED_OUT = auto()
-    """Another process has its file, which is awaited."""
-    REFUSED = auto()
-    """It cannot be saved: only its end is awaited."""
-    WRITING = auto()
-    AWAITING_FILES = auto()
-    AWAITING_COMMIT = auto()
-    OVER = auto()
-
-
-_ENDABLE = (_Stage.ANNOUNCED, _Stage.LOCKED_OUT, _Stage.REFUSED, _Stage.WRITING)
 
 
 class ScanWriter:
@@ -71,7 +56,7 @@ class ScanWriter:
         self._wanted = wanted
         self._found_over = scan.end_reason is not None
         """It ended before this writer learned of it: another program may have saved it."""
-        self._stage = _Stage.ANNOUNCED
+        self._stage = Stage.ANNOUNCED
         self._open: OpenScan | None = None
         """Kept when its file was let go: it knows what is in there."""
         self._lockout: Lockout | None = None
@@ -94,7 +79,7 @@ class ScanWriter:
     @property
     def over(self) -> bool:
         """Whether the file was let go: nothing more becomes of the scan here."""
-        return self._stage is _Stage.OVER
+        return self._stage is Stage.OVER
 
     @property
     def file(self) -> NexusFile | None:
@@ -113,11 +98,11 @@ class ScanWriter:
         match event:
             case Announced() | Prepared():
                 self._troubles.warn(*event.warnings)
-                if isinstance(event, Prepared) and self._stage is _Stage.ANNOUNCED:
+                if isinstance(event, Prepared) and self._stage is Stage.ANNOUNCED:
                     self._prepare(event.scan)
             case Ended():
                 self._troubles.warn(*event.warnings)
-                if self._stage is _Stage.ANNOUNCED:
+                if self._stage is Stage.ANNOUNCED:
                     # It failed before it was prepared: its entry tells when and why.
                     self._prepare(event.scan)
                 self._end(event.scan, self._around.files_patience)
@@ -126,7 +111,7 @@ class ScanWriter:
             case Extended():
                 self._extend(event)
             case _:
-                if self._open is not None and self._stage is _Stage.WRITING:
+                if self._open is not None and self._stage is Stage.WRITING:
                     self._open.take(event)
                     if self._fault() != self.status.fault:
                         self._report()
@@ -136,19 +121,19 @@ class ScanWriter:
         now = self._around.clock.monotonic()
         if self._lockout is not None:
             self._try_again(self._lockout)
-        if self._open is not None and self._stage is _Stage.WRITING and now >= self._disk_due:
+        if self._open is not None and self._stage is Stage.WRITING and now >= self._disk_due:
             self._disk_due = now + _DISK_PERIOD
             self._disk_full = self._open.look_around()
-        if self._open is not None and self._stage is _Stage.WRITING:
+        if self._open is not None and self._stage is Stage.WRITING:
             self._open.extend()
-        if self._stage is _Stage.AWAITING_FILES:
+        if self._stage is Stage.AWAITING_FILES:
             self._await_files()
-        if self._stage in (_Stage.WRITING, _Stage.AWAITING_FILES):
+        if self._stage in (Stage.WRITING, Stage.AWAITING_FILES):
             self._report()
 
     def before_commit(self) -> None:
         """Complete what the next commit is to show."""
-        if self._open is not None and self._stage is _Stage.WRITING:
+        if self._open is not None and self._stage is Stage.WRITING:
             self._open.before_commit()
 
     def committed(self, error: FileError | None) -> None:
@@ -156,7 +141,7 @@ class ScanWriter:
         if error is not None and self._uncommitted is None:
             self._troubles.warn(f"not committed for a while: {error}")
         self._uncommitted = None if error is None else str(error)
-        if self._stage is not _Stage.AWAITING_COMMIT:
+        if self._stage is not Stage.AWAITING_COMMIT:
             return
         if error is None:
             if self._suspended is not None or self._open is None or self._open.shows():
@@ -168,7 +153,7 @@ class ScanWriter:
 
     def stop(self, reason: str) -> None:
         """End the scan with what has been received; the verdict says why."""
-        if self._stage is _Stage.AWAITING_FILES:
+        if self._stage is Stage.AWAITING_FILES:
             self._deadline = 0.0
             self._await_files()
         else:
@@ -181,15 +166,15 @@ class ScanWriter:
         """
         self._suspended = reason
         self.before_commit()
-        if self._stage in (_Stage.WRITING, _Stage.AWAITING_FILES) and self._open is not None:
+        if self._stage in (Stage.WRITING, Stage.AWAITING_FILES) and self._open is not None:
             self._open.extend()
             self._verdict = self._interrupted(reason)
             self._open.say(self._verdict)
             self._await_commit(patience=0.0)
-        elif self._stage in (_Stage.ANNOUNCED, _Stage.LOCKED_OUT):
+        elif self._stage in (Stage.ANNOUNCED, Stage.LOCKED_OUT):
             self._verdict = self._interrupted(reason)
             self._conclude()
-        elif self._stage is _Stage.REFUSED:
+        elif self._stage is Stage.REFUSED:
             self._conclude()
 
     def kill(self, reason: str) -> None:
@@ -227,7 +212,7 @@ class ScanWriter:
             self._verdict = opened.note.verdict
             self._conclude(said_by="saved already: ")
             return
-        self._stage = _Stage.WRITING
+        self._stage = Stage.WRITING
         again = " again: it goes on with what is in the file" if opened.note else ""
         if opened.note is not None:
             _log.info("scan %s: goes on with what is in %s", scan.name, opened.path)
@@ -242,7 +227,7 @@ class ScanWriter:
 
     def _refuse(self, reason: str) -> None:
         self._failure, self._lockout = reason, None
-        self._stage = _Stage.REFUSED
+        self._stage = Stage.REFUSED
         _log.error("scan %s cannot be saved: %s", self.scan.name, reason)
         self._change(ScanState.FAULT, reason)
 
@@ -251,7 +236,7 @@ class ScanWriter:
         if self._lockout is None:
             _log.error("scan %s waits for its file: %s", self.scan.name, reason)
             self._lockout = Lockout(reason, self._around.clock, self._around.held)
-        self._stage = _Stage.LOCKED_OUT
+        self._stage = Stage.LOCKED_OUT
         self._report(reason=f"waits for its file: {reason}")
 
     def _try_again(self, lockout: Lockout) -> None:
@@ -266,27 +251,27 @@ class ScanWriter:
     def _extend(self, event: Extended) -> None:
         self._troubles.warn(*event.warnings)
         self._troubles.complain(list(event.problems))
-        if self._stage is _Stage.WRITING and self._open is not None:
+        if self._stage is Stage.WRITING and self._open is not None:
             self.scan = event.scan
             self._open.describe(event.scan)
 
     # --------------------------------------------------------------------------------- end
 
     def _end_early(self, reason: str, patience: float) -> None:
-        if self._stage in _ENDABLE:
+        if self._stage in ENDABLE:
             if self._lockout is not None:
                 self._failure = self._lockout.reason
             self._troubles.problems.append(reason)
             self._end(self.scan, patience)
 
     def _end(self, scan: ScanDescription, patience: float) -> None:
-        if self._stage not in _ENDABLE:
+        if self._stage not in ENDABLE:
             return
         self.scan = scan
-        if self._stage is not _Stage.WRITING:
+        if self._stage is not Stage.WRITING:
             self._conclude()
             return
-        self._stage = _Stage.AWAITING_FILES
+        self._stage = Stage.AWAITING_FILES
         self._patience = patience
         self._deadline = self._around.clock.monotonic() + patience
         self._await_files()
@@ -321,7 +306,7 @@ class ScanWriter:
     def _await_commit(self, patience: float) -> None:
         if self._open is not None:
             self._open.settle()
-        self._stage = _Stage.AWAITING_COMMIT
+        self._stage = Stage.AWAITING_COMMIT
         self._deadline = self._around.clock.monotonic() + patience
 
     def _give_up_commit(self, error: str) -> None:
@@ -357,7 +342,7 @@ class ScanWriter:
         """The last step: let go of the file and tell the verdict."""
         if self._verdict is None or self._failure:
             self._verdict = self._judge()
-        self._stage = _Stage.OVER
+        self._stage = Stage.OVER
         if self._lockout is not None:
             self._lockout.end_waiting()
             self._lockout = None

@@ -90,7 +90,7 @@ def _has(group: Group, path: str) -> bool:
 
 
 @given(documents(), OPTIONS, st.data())
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_any_scan_is_laid_out_and_no_channel_is_lost(
     document: Any, options: EsrfOptions, data: st.DataObject
 ) -> None:
@@ -105,7 +105,7 @@ def test_any_scan_is_laid_out_and_no_channel_is_lost(
 
 
 @given(spoilt_documents(), OPTIONS)
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_a_spoilt_scan_costs_what_is_spoilt(document: Any, options: EsrfOptions) -> None:
     json.dumps(document)  # what comes out of Redis is JSON
     scan, warnings = describe(KEY, document)
@@ -129,7 +129,7 @@ def test_junk_instead_of_a_scan_is_no_error(document: Any) -> None:
 
 
 @given(documents(words=False), OPTIONS)
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_scan_can_be_written_and_conforms(
     tmp_path: Path, document: Any, options: EsrfOptions
 ) -> None:

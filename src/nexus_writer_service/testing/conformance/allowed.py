@@ -53,15 +53,15 @@ ALLOWED: tuple[Extension, ...] = (
         "The Bluesky layout keeps devices in instrument/detectors and instrument/positioners.",
     ),
     Extension(
-        "NXdetector",
-        "data",
-        "The field value is not a valid NX_NUMBER",
-        "Images that are neither mapped nor copied: the ESRF layout has texts path::index.",
-    ),
-    Extension(
         "NXdetector", "*", _FIELD, "Channels and settings of a device keep the names BLISS gives."
     ),
-    Extension("NXdetector", "data", ".*valid NX_NUMBER", "A counter of true and false stays one."),
+    Extension(
+        "NXdetector",
+        "data",
+        ".*valid NX_NUMBER",
+        "A counter of true and false stays one; images that stay elsewhere are texts path::index.",
+    ),
+    Extension("NXpositioner", "value", ".*valid NX_NUMBER", "A shutter is open or not."),
     Extension(
         "NXpositioner", "*", _FIELD, "Channels and settings of an axis keep the names BLISS gives."
     ),
