@@ -10,6 +10,7 @@ from tests.support_clock import FakeClock
 from tests.support_hdf5 import read_elsewhere, root, run_python, stack
 
 from nexus_writer_service.errors import DatasetError
+from nexus_writer_service.hdf5 import external
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.model.description import ImageFiles
 from nexus_writer_service.model.tree import Filters, SoftLink
@@ -237,6 +238,25 @@ def test_a_newest_file_with_too_few_frames_is_missing(file, images):
     assert file.missing_files("/d") == (str(images / "cam_0000.h5"),)
     save_hdf5(images, 0, pixels(0, 3))
     assert file.missing_files("/d") == ()
+
+
+def test_any_file_with_too_few_frames_is_missing(file, images):
+    for number, count in enumerate((1, 2, 2)):
+        save_hdf5(images, number, pixels(2 * number, count))
+    make(file, stack(hdf5_files(images, frames_per_file=2)))
+    file.extend("/d", 6)
+    assert file.missing_files("/d") == (str(images / "cam_0000.h5"),)
+    save_hdf5(images, 0, pixels(0, 2))
+    assert file.missing_files("/d") == ()
+
+
+def test_of_very_many_files_some_are_looked_into_and_the_newest(file, images, monkeypatch):
+    monkeypatch.setattr(external, "_MOST_LOOKED_INTO", 2)
+    for number, count in enumerate((2, 2, 1, 1)):
+        save_hdf5(images, number, pixels(2 * number, count))
+    make(file, stack(hdf5_files(images, frames_per_file=2)))
+    file.extend("/d", 8)
+    assert file.missing_files("/d") == (str(images / "cam_0003.h5"),)
 
 
 @pytest.mark.parametrize("storage", ["virtual", "uris"])
