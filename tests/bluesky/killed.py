@@ -1,4 +1,4 @@
-"""A process that writes a run for ever, until it is killed: ``killed.py FOLDER``."""
+"""A process that writes a run until it is killed, or its input ends: ``killed.py FOLDER``."""
 
 import itertools
 import sys
@@ -19,7 +19,8 @@ def main(folder: str) -> None:
         writer.receiver(*run.event(descriptor, det=float(number), motor=float(-number)))
         if number and number % 1000 == 0:
             print(number, flush=True)
-            sys.stdin.readline()  # the test says when to go on
+            if not sys.stdin.readline():  # the test says when to go on
+                return  # and when to end
 
 
 main(sys.argv[1])

@@ -9,8 +9,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from tests.support_bluesky import values
+from tests.support_bluesky import Run, feed, scan, values
 from tests.support_waiting import wait_for
+
+from nexus_writer_service.bluesky import NXWriter
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,8 +64,25 @@ def test_a_run_that_is_killed_keeps_its_points_and_recover_closes_it(process, tm
 
 def test_a_process_that_ends_within_a_run_leaves_it_interrupted(process, tmp_path):
     assert process.stdout.readline().strip() == "1000"
-    process.send_signal(signal.SIGINT)  # as Ctrl-C: the main thread ends
-    process.wait(30)
+    process.stdin.close()
+    assert process.wait(60) == 0
     with h5py.File(tmp_path / "run.h5", "r") as file:
         assert len(values(file, "det")) == 1001
         assert "interrupted" in file["entry/writer/description"].asstr()[()]
+
+
+def test_a_file_whose_writer_was_killed_keeps_its_name_and_the_next_run_gets_another(
+    process, tmp_path
+):
+    path = tmp_path / "run.h5"
+    assert process.stdout.readline().strip() == "1000"
+    wait_for(lambda: shown(path) >= 1000)
+    process.kill()
+    process.wait(20)
+    writer = NXWriter()
+    writer.file_name = path
+    feed(writer, scan(Run(7)))
+    (result,) = writer.wait_writer()
+    assert result.ok
+    assert result.file == tmp_path / "run-0000000.h5"
+    assert shown(path) >= 1000

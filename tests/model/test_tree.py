@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_writer_service.model.tree import Dataset, Group, Node, SoftLink, at, merged
+from nexus_writer_service.model.tree import Dataset, Group, Node, SoftLink, at, merged, news
 
 names = st.sampled_from("abc")
 leaves = st.integers().map(Dataset) | st.just(SoftLink("/a"))
@@ -40,3 +41,19 @@ def test_merging_with_nothing_or_itself_changes_nothing(group):
 @given(groups, groups, groups)
 def test_merging_in_steps_is_merging_at_once(one, two, three):
     assert merged(merged(one, two), three) == merged(one, two, three)
+
+
+def test_news_are_what_a_tree_has_beyond_another():
+    known = Group({"a": Dataset(1), "g": Group({"x": Dataset("x")}, {"k": "v"})}, {"r": 1})
+    tree = Group(
+        {"a": Dataset(1), "g": Group({"x": Dataset("x"), "y": Dataset("y")}, {"k": "w"})}, {"r": 1}
+    )
+    assert news(tree, known) == Group({"g": Group({"y": Dataset("y")}, {"k": "w"})})
+    assert news(tree, tree) == Group()
+    assert news(tree, Group()) == tree
+
+
+def test_a_value_of_another_type_or_an_array_is_news():
+    known = Group({"a": Dataset(1), "b": Dataset(np.arange(2))})
+    tree = Group({"a": Dataset(1.0), "b": Dataset(np.arange(2))})
+    assert set(news(tree, known).children) == {"a", "b"}

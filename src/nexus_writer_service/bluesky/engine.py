@@ -211,6 +211,10 @@ class Engine:
         documents: list[tuple[str, Any]] = []
         for item in items:
             name, document, more = item
+            if more is None:
+                if name:
+                    documents.append((name, document))
+                continue
             if isinstance(more, BlueskyOptions) and isinstance(document, Mapping):
                 one = self._open.get(str(document.get("run_start")))
                 if one is not None:

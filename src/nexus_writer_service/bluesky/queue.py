@@ -18,7 +18,6 @@ BUDGET: Final = 32 << 20
 """Bytes of documents in memory above which they are spilled."""
 _VALUE_BYTES: Final = 160
 """What a number and its time stamp hold in an event, roughly."""
-_MOST_TAKEN: Final = 5000
 _MOST_READ: Final = 100
 
 
@@ -35,13 +34,13 @@ class DocumentQueue:
 
     def __init__(self, budget: int = BUDGET) -> None:
         self._budget = budget
-        self._items: deque[tuple[Item, int]] = deque()
+        self._items: list[Item] = []
         self._held = 0
         self._sizes: dict[Any, int] = {}
         self._spilled = 0
         self._spill: IO[bytes] | None = None
         self._read_at = 0
-        self._behind: deque[tuple[Item, int]] = deque()
+        self._behind: list[Item] = []
         """In memory, but behind those in the file."""
         self._facts: deque[Any] = deque()
         self._lock = threading.Lock()
@@ -66,9 +65,9 @@ class DocumentQueue:
             held = self._held + size
             if self._spilled or held > self._budget:
                 if self._behind or not self._to_file(item):
-                    self._keep(item, size)
+                    (self._behind if self._spilled else self._items).append(item)
             else:
-                self._items.append((item, size))
+                self._items.append(item)
                 self._held = held
             if urgent or held > self._enough or not self._awake:
                 self._urgent = self._urgent or urgent or held > self._enough
@@ -88,7 +87,7 @@ class DocumentQueue:
         size = self._sizes.get(document["descriptor"])
         with self._lock:
             if size and self._awake and self._held < self._enough and not self._spilled:
-                self._items.append((item, size))
+                self._items.append(item)
                 self._held += size
                 return
         self.put(item)
@@ -108,11 +107,10 @@ class DocumentQueue:
                 self._changed.wait_for(lambda: self._urgent, gather)
             self._urgent = False
             taken: list[Item] = []
-            while self._items and len(taken) < _MOST_TAKEN:
-                item, size = self._items.popleft()
-                self._held -= size
-                taken.append(item)
-            if not taken:
+            if self._items:
+                taken, self._items = self._items, []
+                self._held = 0
+            else:
                 # Few at once: whoever puts waits meanwhile.
                 taken = [self._from_file() for _ in range(min(self._spilled, _MOST_READ))]
             self._urgent = bool(self._items or self._spilled)
@@ -139,10 +137,6 @@ class DocumentQueue:
         except (LookupError, TypeError):
             return _VALUE_BYTES
         return size
-
-    def _keep(self, item: Item, size: int) -> None:
-        (self._behind if self._spilled else self._items).append((item, size))
-        self._held += size
 
     def _to_file(self, item: Item) -> bool:
         try:
@@ -178,7 +172,7 @@ class DocumentQueue:
         if not self._spilled:
             self._spill.close()
             self._spill, self._read_at = None, 0
-            self._items, self._behind = self._behind, deque()
+            self._items, self._behind = self._behind, []
         return name, document, self._facts.popleft()
 
 

@@ -8,7 +8,7 @@ import logging
 import os
 from pathlib import Path
 
-from nexus_writer_service.hdf5.inspect import journal_of
+from nexus_writer_service.hdf5.journal import journal_path
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Targets:
 
 
 def _in_use(path: Path) -> bool:
-    return path.exists() and journal_of(str(path)) is not None
+    return path.exists() and os.path.exists(journal_path(str(path)))
 
 
 def _free_name(path: Path) -> Path:

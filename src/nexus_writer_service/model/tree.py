@@ -241,6 +241,8 @@ def _same(one: Any, other: Any) -> bool:
         return True
     if type(one) is not type(other):
         return False
+    if isinstance(one, Dataset) and type(one.value) is not type(other.value):
+        return False  # 1 and 1.0 are equal, but not the same in a file
     try:
         return bool(one == other)
     except ValueError:  # arrays somewhere within: they are short, and may be written again

@@ -6,6 +6,7 @@ from nexus_writer_service.errors import FileError
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.layout.plan import Trees
 from nexus_writer_service.model.description import ScanDescription
+from nexus_writer_service.model.events import Extended
 from nexus_writer_service.model.verdict import ChannelTally, Outcome, Verdict
 from nexus_writer_service.service.channels import ChannelEvent, Channels
 from nexus_writer_service.service.scan_file import ScanFile
@@ -151,12 +152,14 @@ class OpenScan:
             channels.note_due = False
             self.say(Verdict(Outcome.RUNNING, channels=channels.tallies()))
 
-    def describe(self, scan: ScanDescription) -> None:
+    def describe(self, event: Extended) -> None:
         """More is known of the scan: its plan is made anew, and what is in the file stays."""
-        self._plan = self._around.layout(scan)
+        self._troubles.warn(*event.warnings)
+        self._troubles.complain(list(event.problems))
+        self._plan = self._around.layout(event.scan)
         self._merge(self._plan.start(self._around.clock.now()))
         if self._channels is not None:
-            self._channels.describe(scan, self._plan)
+            self._channels.describe(event.scan, self._plan)
 
     def finish(self, scan: ScanDescription) -> None:
         """Write the end of the entries, but for the verdict.

@@ -109,7 +109,9 @@ class ScanWriter:
             case Vanished():
                 self._end_early(event.reason, self._around.files_patience)
             case Extended():
-                self._extend(event)
+                if self._open is not None and self._stage is Stage.WRITING:
+                    self.scan = event.scan
+                    self._open.describe(event)
             case _:
                 if self._open is not None and self._stage is Stage.WRITING:
                     self._open.take(event)
@@ -247,13 +249,6 @@ class ScanWriter:
         if self._lockout is None:
             for event in lockout.end_waiting():
                 self.feed(event)
-
-    def _extend(self, event: Extended) -> None:
-        self._troubles.warn(*event.warnings)
-        self._troubles.complain(list(event.problems))
-        if self._stage is Stage.WRITING and self._open is not None:
-            self.scan = event.scan
-            self._open.describe(event.scan)
 
     # --------------------------------------------------------------------------------- end
 

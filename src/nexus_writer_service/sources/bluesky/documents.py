@@ -33,6 +33,8 @@ class Translator:
         self._runs: dict[str, RunState] = {}
         self._of_descriptor: dict[str, RunState] = {}
         self._of_resource: dict[str, RunState] = {}
+        self._wait: dict[str, Callable[[Document], None]] = {}
+        """Lets an event wait for others, by its descriptor."""
         self._strays: set[tuple[str, str]] = set()
 
     @property
@@ -69,14 +71,13 @@ class Translator:
         for name, document in documents:
             if name == "event":  # by far the most frequent: they wait, to be told together
                 try:
-                    self._of_descriptor[document["descriptor"]].event(document)
+                    self._wait[document["descriptor"]](document)
                     continue
                 except _MALFORMED:
                     pass
             told += self._one(name, document)
         for state in self._runs.values():
-            if state.waiting:
-                told += self._flushed(state)
+            told += self._flushed(state)
         return told
 
     def _flushed(self, state: RunState) -> list[ScanEvent]:
@@ -93,7 +94,9 @@ class Translator:
             state = self._run_of(name, document)
             told = _HANDLERS[name](state, document)
             if name == "descriptor":
-                self._of_descriptor[str(document["uid"])] = state
+                uid = str(document["uid"])
+                self._of_descriptor[uid] = state
+                self._wait[uid] = state.waiting[uid].append
             elif name in ("resource", "stream_resource"):
                 self._of_resource[str(document["uid"])] = state
             elif name == "stop":
@@ -146,6 +149,7 @@ class Translator:
         for table in (self._of_descriptor, self._of_resource):
             for uid in [uid for uid, one in table.items() if one is state]:
                 del table[uid]
+                self._wait.pop(uid, None)
 
 
 def _bulk(state: RunState, document: Document) -> list[ScanEvent]:

@@ -75,6 +75,7 @@ class RunState:
             stream = self.streams[name] = StreamState(self.run.key, name, self._find)
         stream.describe(document)
         self.descriptors[uid] = stream
+        self.waiting[uid] = []
         self.keys[uid] = tuple(
             key
             for key, one in data_keys.items()
@@ -85,11 +86,8 @@ class RunState:
     def event(self, document: Document) -> None:
         """An event: it waits for those that follow."""
         uid = document["descriptor"]
-        waiting = self.waiting.get(uid)
-        if waiting is None:
-            self._stream(uid)
-            waiting = self.waiting[uid] = []
-        waiting.append(document)
+        self._stream(uid)
+        self.waiting[uid].append(document)
 
     def page(self, document: Document) -> list[ScanEvent]:
         """Many events of one descriptor."""
@@ -180,9 +178,12 @@ class RunState:
 
     def flush(self) -> list[ScanEvent]:
         """Tell the events that wait."""
-        waiting, self.waiting = self.waiting, {}
         events: list[ScanEvent] = []
-        for uid, documents in waiting.items():
+        for uid, waiting in self.waiting.items():
+            if not waiting:
+                continue
+            documents = waiting.copy()
+            waiting.clear()
             stream = self.descriptors[uid]
             try:
                 floats = stream.are_floats(self.keys[uid])
