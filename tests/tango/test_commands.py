@@ -198,6 +198,20 @@ def test_a_property_lets_a_scan_with_a_lost_channel_go_on(new_server, session):
     assert await_scan(server.device, scan.record.name, "OFF").startswith("incomplete")
 
 
+def test_the_policy_can_be_changed_while_a_scan_runs(server, device, session):
+    faults = Faults(garbage={DIODE: 2})
+    with session.open(lambda setting: designs.loopscan(setting, 10), faults=faults) as scan:
+        name = scan.record.name
+        scan.prepare()
+        scan.start()
+        scan.publish(4)
+        await_scan(device, name, "FAULT")
+        server.set_property("fault_policy", "scan only")
+        device.start()
+        assert device.scan_state(name) == tango.DevState.ON
+        assert device.state() == tango.DevState.RUNNING
+
+
 def test_a_scan_that_cannot_be_saved_is_a_fault_under_any_policy(new_server, session):
     server = new_server(fault_policy="scan only", required_disk_space=1e12)
     server.start()
