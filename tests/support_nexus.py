@@ -130,6 +130,10 @@ def bluesky_file(path: Path) -> Path:
         dataset(source, "name", "Bluesky framework", short_name="bluesky")
         dataset(source, "type", "Synchrotron X-ray Source")
         dataset(source, "probe", "x-ray")
+        dataset(source, "fill_number", 7)
+        settings = {"monochromator": "NXmonochromator", "undulator": "NXinsertion_device"}
+        for name, nx_class in settings.items():
+            dataset(group(instrument, name, nx_class), "version", "2")
         for home in (bluesky, entry):  # of several links, the one in the stream is the home
             home.visititems(_set_target)
     return path

@@ -5,13 +5,16 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 from tests.support_tango import add_device, properties_of, server_of
 
+from nexus_writer_service.cli import main, register_writer, session_writer, writer_service
 from nexus_writer_service.errors import SessionTakenError
 from nexus_writer_service.tango.attributes import WatchedDevice
 from nexus_writer_service.tango.configuration import ConfiguredDevice
@@ -118,6 +121,39 @@ def test_every_command_of_the_guide_exists():
     )
     assert named <= commands()
     assert "nexus-writer" in commands()
+
+
+def click_command(run: Callable[..., object]) -> typer.core.TyperCommand:
+    app = typer.Typer(add_completion=False)
+    app.command()(run)
+    command = typer.main.get_command(app)
+    assert isinstance(command, typer.core.TyperCommand)
+    return command
+
+
+def options_in(text: str) -> set[str]:
+    return set(re.findall(r"--[a-z][a-z_-]+", text))
+
+
+def test_every_option_that_the_guide_and_what_starts_the_writer_name_exists():
+    tools = typer.main.get_command(main.app)
+    assert isinstance(tools, typer.core.TyperGroup)
+    ours = [click_command(one.run) for one in (register_writer, session_writer, writer_service)]
+    known = {
+        name for one in (*ours, *tools.commands.values()) for p in one.params for name in p.opts
+    }
+    text = GUIDE + "".join(unit.read_text() for unit in UNITS) + STARTER.read_text()
+    of_others = {"--now", "--host", "--port", "--tango-port"}  # systemctl, PyDatabaseds, Beacon
+    assert options_in(text) - of_others - known == set()
+
+
+def test_the_guide_names_every_option_of_a_registration():
+    section = GUIDE.split("### By command")[1].split("### ")[0]
+    options = {name for one in click_command(register_writer.run).params for name in one.opts}
+    log = {name for name in options if "log" in name or "file" in name or "redirect" in name}
+    wanted = {name for name in options if name.startswith("--")} - log - {"--help"}
+    assert len(wanted) == 7
+    assert wanted - options_in(section) == set()
 
 
 def test_the_properties_that_the_guide_names_exist():

@@ -10,6 +10,7 @@ from tests.support_clock import FakeClock
 from tests.support_hdf5 import read_elsewhere, root, run_python, stack
 
 from nexus_writer_service.errors import DatasetError
+from nexus_writer_service.hdf5 import external
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.model.description import ImageFiles
 from nexus_writer_service.model.tree import Filters, SoftLink
@@ -235,6 +236,41 @@ def test_a_newest_file_with_too_few_frames_is_missing(file, images):
     make(file, stack(hdf5_files(images)))
     file.extend("/d", 3)
     assert file.missing_files("/d") == (str(images / "cam_0000.h5"),)
+    save_hdf5(images, 0, pixels(0, 3))
+    assert file.missing_files("/d") == ()
+
+
+def test_any_file_with_too_few_frames_is_missing(file, images):
+    for number, count in enumerate((1, 2, 2)):
+        save_hdf5(images, number, pixels(2 * number, count))
+    make(file, stack(hdf5_files(images, frames_per_file=2)))
+    file.extend("/d", 6)
+    assert file.missing_files("/d") == (str(images / "cam_0000.h5"),)
+    save_hdf5(images, 0, pixels(0, 2))
+    assert file.missing_files("/d") == ()
+
+
+def test_of_very_many_files_some_are_looked_into_and_the_newest(file, images, monkeypatch):
+    monkeypatch.setattr(external, "_MOST_LOOKED_INTO", 2)
+    for number, count in enumerate((2, 2, 1, 1)):
+        save_hdf5(images, number, pixels(2 * number, count))
+    make(file, stack(hdf5_files(images, frames_per_file=2)))
+    file.extend("/d", 8)
+    assert file.missing_files("/d") == (str(images / "cam_0003.h5"),)
+
+
+@pytest.mark.parametrize("storage", ["virtual", "uris"])
+def test_a_newest_file_without_the_frame_that_it_has_room_for_is_missing(file, images, storage):
+    images.mkdir()
+    newest = images / "cam_0000.h5"
+    make(file, stack(hdf5_files(images), storage=storage))
+    with h5py.File(newest, "w") as other:
+        data = other.create_dataset(DATA_PATH, (3, 3, 4), "u2", chunks=(1, 3, 4))
+        data[:2] = pixels(0, 2)
+    file.extend("/d", 2)
+    assert file.missing_files("/d") == ()
+    file.extend("/d", 3)
+    assert file.missing_files("/d") == (str(newest),)
     save_hdf5(images, 0, pixels(0, 3))
     assert file.missing_files("/d") == ()
 

@@ -116,3 +116,19 @@ def test_a_tango_server_is_ready_when_its_devices_answer_and_tells_their_states(
         process.send_signal(signal.SIGTERM)
         told(listener, "STOPPING=1".__eq__)
         assert process.wait(20) == 0
+
+
+def test_a_tango_server_in_fault_says_why_and_is_not_restarted(redis_url, tango_database, listener):
+    add_device(
+        tango_database,
+        "id00/bliss_nxwriter/nameless",
+        server="nexuswriter/faulty",
+        properties={"session": ""},
+    )
+    with service(redis_url, listener, ("NexusWriterService", "faulty"), WATCHDOG_USEC="300000"):
+        told(listener, "READY=1".__eq__)
+        told(
+            listener, lambda one: one.startswith("STATUS=") and "FAULT" in one and "session" in one
+        )
+        for _ in range(3):
+            told(listener, "WATCHDOG=1".__eq__)

@@ -24,12 +24,12 @@ RAW = EsrfOptions(external_nonhdf5=True)
 UNREADABLE = "the detector's file is missing, or cannot be read"
 
 
-def scan(tmp_path, options=COPY, **more):
+def scan(tmp_path, options=COPY, sample=(2, 3), **more):
     """A camera with two frames in each file."""
     suffix, path = ("h5", "/data") if options is COPY else ("edf", "")
     template = str(tmp_path / f"cam_%04d.{suffix}")
     files = ImageFiles(template, path, {"h5": "hdf5"}.get(suffix, suffix), 2)
-    image = channel("cam:image", "u2", (2, 3))
+    image = channel("cam:image", "u2", sample)
     image = replace(image, content=Content.IMAGES, images=files)
     return Bench(tmp_path, image, options=options, shape=(8,), **more)
 
@@ -178,6 +178,36 @@ def test_a_frame_whose_place_is_made_but_not_written_is_not_copied(tmp_path):
     end(bench, 2)
     bench.settle_until_over()
     assert np.array_equal(copied(bench), pixels(0))
+    assert bench.status.verdict.outcome is Outcome.COMPLETE
+
+
+@pytest.mark.nonconforming("some frames never come")
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_frame_that_a_contiguous_dataset_never_got_is_lost_and_not_zeros(tmp_path, lost):
+    bench = scan(tmp_path, sample=(512, 512))
+    with h5py.File(tmp_path / "cam_0000.h5", "w") as file:
+        data = file.create_dataset("data", (2, 512, 512), "u2")
+        data[1 - lost] = np.ones((512, 512))
+    bench.prepare()
+    frames(bench, 2, 2)
+    bench.settle()
+    end(bench, 2)
+    bench.clock.advance(FILES_PATIENCE + 1)
+    bench.settle_until_over()
+    tally = next(one for one in bench.status.verdict.channels if one.channel == IMAGE)
+    assert bench.status.verdict.outcome is Outcome.INCOMPLETE
+    assert tally.gaps == (Gap(lost, lost + 1, UNREADABLE),)
+    assert copied(bench)[:, 0, 0].tolist() == [lost, 1 - lost]
+
+
+def test_frames_of_zeros_that_were_written_are_frames(tmp_path):
+    bench = scan(tmp_path, sample=(512, 512))
+    with h5py.File(tmp_path / "cam_0000.h5", "w") as file:
+        file["data"] = np.zeros((2, 512, 512), "u2")
+    bench.prepare()
+    frames(bench, 2, 2)
+    end(bench, 2)
+    bench.settle_until_over()
     assert bench.status.verdict.outcome is Outcome.COMPLETE
 
 

@@ -36,6 +36,10 @@ OURS = {
     "bytes_written": ("DevLong64", "SCALAR", "READ"),
     "last_error": ("DevString", "SCALAR", "READ"),
 }
+WITH_EVENTS = (
+    *("State", "Status", "scan_names", "scan_states"),
+    *("active_scans", "points_per_second", "lag_seconds", "bytes_written", "last_error"),
+)
 SPAN = r"0:00:\d\d\.\d{6}"
 LISTS = [name for name, kind in OF_THE_LINEAGE.items() if kind[1] == "SPECTRUM"]
 
@@ -125,31 +129,44 @@ def test_the_next_scan_is_profiled_when_that_is_chosen(server, device, session):
     wait_for(lambda: "CPU profile of scan 1_loopscan" in server.output)
 
 
-def test_changes_of_the_main_attributes_are_pushed_as_events(device, session):
+@pytest.mark.parametrize(
+    "kind",
+    [tango.EventType.CHANGE_EVENT, tango.EventType.ARCHIVE_EVENT],
+    ids=["for clients", "for archivers"],
+)
+def test_changes_of_the_main_attributes_are_pushed_as_events(device, session, kind):
     events: queue.Queue[tango.EventData] = queue.Queue()
-    names = ["State", "scan_names", "active_scans", "bytes_written", "last_error"]
-    numbers = [
-        device.subscribe_event(name, tango.EventType.CHANGE_EVENT, events.put) for name in names
-    ]
-    seen: dict[str, list[str]] = {name.lower(): [] for name in names}
+    numbers = [device.subscribe_event(name, kind, events.put) for name in WITH_EVENTS]
+    seen: dict[str, list[object]] = {name.lower(): [] for name in WITH_EVENTS}
 
-    def have(name: str, value: str) -> bool:
+    def told(name: str, value: object) -> bool:
         while not events.empty():
             event = events.get()
             assert not event.err, event
-            seen[event.attr_value.name.lower()].append(str(event.attr_value.value))
-        return value in seen[name]
+            found = event.attr_value.value
+            if event.attr_value.data_format == tango.AttrDataFormat.SPECTRUM:
+                found = [] if found is None else list(found)
+            seen[event.attr_value.name.lower()].append(found)
+        return seen[name][-1:] == [value]
 
+    wait_for(lambda: told("state", tango.DevState.ON) and all(seen.values()), what="first values")
     with session.open(lambda setting: designs.loopscan(setting, 10)) as scan:
         scan.prepare()
         scan.start()
         scan.publish(4)
-        wait_for(lambda: have("state", "RUNNING"), what="RUNNING")
-        wait_for(lambda: have("active_scans", "1"), what="a scan")
-        wait_for(lambda: have("scan_names", "('1_loopscan',)"), what="its name")
+        wait_for(lambda: told("state", tango.DevState.RUNNING), what="RUNNING")
+        wait_for(lambda: told("active_scans", 1), what="a scan")
+        wait_for(lambda: told("scan_names", ["1_loopscan"]), what="its name")
+        wait_for(lambda: told("bytes_written", 4 * 4 * 8), what="its bytes")
+        device.stop_scan("1_loopscan")
         finish(scan)
-    wait_for(lambda: seen["state"] and have("active_scans", "0"), what="its end")
-    wait_for(lambda: have("bytes_written", str(10 * 4 * 8)), what="its bytes")
-    assert seen["state"][0] == "ON"
+    wait_for(lambda: told("active_scans", 0), what="its end")
+    wait_for(lambda: told("scan_states", [tango.DevState.FAULT]), what="its last state")
+    wait_for(lambda: told("state", tango.DevState.ON), what="ON again")
+    wait_for(lambda: told("points_per_second", 0.0), what="no points any more")
+    wait_for(lambda: told("lag_seconds", 0.0), what="nothing left to commit")
+    assert "stopped by the command stop_scan" in str(seen["last_error"][-1])
+    assert any("being written: 1_loopscan" in str(text) for text in seen["status"])
+    assert any(rate != 0 for rate in seen["points_per_second"])
     for number in numbers:
         device.unsubscribe_event(number)

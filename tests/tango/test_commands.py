@@ -146,6 +146,26 @@ def test_kill_scan_abandons_a_scan_and_leaves_a_sound_file(device, session, half
     check_values(following)
 
 
+def test_init_goes_on_with_a_scan_that_was_killed(device, half_a_scan):
+    device.kill_scan("1_loopscan")
+    device.init()
+    await_scan(device, "1_loopscan", "ON")
+    finish(half_a_scan)
+    await_scan(device, "1_loopscan", "OFF")
+    check_values(half_a_scan.record)
+
+
+def test_init_leaves_a_scan_that_was_stopped_as_it_is(device, half_a_scan):
+    device.stop_scan("1_loopscan")
+    reason = device.scan_state_reason("1_loopscan")
+    device.init()
+    wait_for(lambda: device.state() == tango.DevState.ON, what="ON")
+    check_values(half_a_scan.record)
+    finish(half_a_scan)
+    assert await_scan(device, "1_loopscan", "FAULT") == reason
+    assert list(device.scan_progress) == ["1_loopscan: 4pts-4pts"]
+
+
 def test_a_lost_channel_is_a_fault_at_the_next_question_and_the_others_go_on(device, session):
     faults = Faults(garbage={DIODE: 2})
     scan = session.open(lambda setting: designs.loopscan(setting, 10), faults=faults)
@@ -176,6 +196,20 @@ def test_a_property_lets_a_scan_with_a_lost_channel_go_on(new_server, session):
     assert "diode1" in server.device.scan_state_reason(scan.record.name)
     finish(scan)
     assert await_scan(server.device, scan.record.name, "OFF").startswith("incomplete")
+
+
+def test_the_policy_can_be_changed_while_a_scan_runs(server, device, session):
+    faults = Faults(garbage={DIODE: 2})
+    with session.open(lambda setting: designs.loopscan(setting, 10), faults=faults) as scan:
+        name = scan.record.name
+        scan.prepare()
+        scan.start()
+        scan.publish(4)
+        await_scan(device, name, "FAULT")
+        server.set_property("fault_policy", "scan only")
+        device.start()
+        assert device.scan_state(name) == tango.DevState.ON
+        assert device.state() == tango.DevState.RUNNING
 
 
 def test_a_scan_that_cannot_be_saved_is_a_fault_under_any_policy(new_server, session):

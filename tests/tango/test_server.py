@@ -129,10 +129,10 @@ def test_without_a_tango_database_it_says_so(monkeypatch):
 
 
 def test_options_of_the_lineage_are_accepted(new_server, session, tmp_path):
-    server = new_server(session.name)
+    server = new_server(session.name)  # registered as nexuswriter: capitals do not matter
     log, out, err = (tmp_path / name for name in ("all.log", "out.log", "err.log"))
     server.start(
-        *("--server", "nexuswriter", "--log_tango", "INFO", "--logfile", str(log)),
+        *("--server", "NexusWriter", "--log_tango", "INFO", "--logfile", str(log)),
         *("--logfileout", str(out), "--logfileerr", str(err), "--filesize", "1"),
         *("--filebackups", "2", "--nologstdout", "--redirectstdout", "--redirectstderr"),
     )

@@ -4,6 +4,7 @@ They are opened read-only, apart from the writer's own file, with HDF5's locking
 may still be writing. What cannot be read is not an error here but "not yet".
 """
 
+import errno
 import math
 import os
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 import h5py
 import numpy as np
+from h5py import h5d
 
 from nexus_writer_service.errors import DatasetError
 from nexus_writer_service.hdf5.failures import FAILURES
@@ -90,6 +92,8 @@ def lacking(files: ImageFiles, path: str, frames: int, rank: int) -> tuple[str, 
             data = file[files.data_path]
             if data.ndim != rank and (data.ndim < rank or data.shape[0] < frames):
                 return (path,)
+            if data.ndim != rank and not data.is_virtual and not _Ready(data)(frames - 1):
+                return (path,)  # frames come in order: with the last one all are there
             return tuple(dict.fromkeys(one for one, low, _ in _absent(data) if low < frames))
     except FAILURES:
         return (path,)
@@ -160,13 +164,17 @@ class _Ready:
     """Which frames of a dataset the detector has written, as far as the file tells.
 
     A detector server can make the dataset for all frames before it has the first one, and a master
-    file before the files that it shows: what is not there would read as zeros.
+    file before the files that it shows: what is not there would read as zeros. Where the frames are
+    not in chunks, the file system tells what has been written; it cannot tell of a server that
+    filled the dataset beforehand.
     """
 
     def __init__(self, data: h5py.Dataset) -> None:
         self._data = data
         self._chunk = data.chunks[0] if data.chunks else 0
         self._absent = [(low, stop) for _, low, stop in _absent(data)]
+        if data.id.get_create_plist().get_layout() == h5d.CONTIGUOUS and not data.external:
+            self._absent += _unwritten(data)
 
     def __call__(self, frame: int) -> bool:
         if self._chunk:
@@ -179,6 +187,43 @@ class _Ready:
         if not self._chunk and not self._absent:
             return stop if ready else start
         return next((n for n in range(start, stop) if self(n) is not ready), stop)
+
+
+def _unwritten(data: h5py.Dataset) -> Iterator[tuple[int, int]]:
+    """Frames of a contiguous dataset that nobody wrote, with first frame and stop.
+
+    HDF5 gives it its place in the file, for all frames, with the first one. Those of which half is
+    a hole count: holes are of whole blocks, and some file systems make one of a block of zeros.
+    """
+    place = data.id.get_offset()
+    size = data.nbytes // max(1, len(data))
+    if place is None or not size:
+        yield 0, len(data)
+        return
+    for low, stop in _holes(data.file.filename, place, place + data.nbytes):
+        begin, end = 2 * (low - place), 2 * (stop - place)
+        first, last = -((size - begin) // (2 * size)), (end - size) // (2 * size)
+        if end - begin >= size and first <= last:
+            yield first, last + 1
+
+
+def _holes(path: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Bytes of a file that nobody wrote; none where the file system does not tell."""
+    with open(path, "rb", buffering=0) as file:
+        while start < stop:
+            try:
+                low = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            except OSError:
+                return
+            if low >= stop:
+                return
+            try:
+                start = min(stop, os.lseek(file.fileno(), low, os.SEEK_DATA))
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    return
+                start = stop  # nothing behind the hole
+            yield low, start
 
 
 def unreadable(run: Run, files: ImageFiles, sample: Shape) -> int:

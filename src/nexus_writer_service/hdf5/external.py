@@ -43,6 +43,9 @@ _MOST_NAMED: Final = 20
 _MOST_COPIED: Final = 64 << 20
 """Bytes of pixels that may wait because the disk does not take them, or that are copied at once:
 other scans of the process wait meanwhile."""
+_MOST_LOOKED_INTO: Final = 1000
+"""Files of a stack that are opened to see whether they have their frames, besides the newest; of
+others it is only seen that they exist, since each takes a while at the end of the scan."""
 _MOST_RUNS: Final = 100
 """Files that are looked into at once for raw data."""
 
@@ -91,24 +94,32 @@ class Announced:
         self.files = node.files
         self._rank = len(node.sample)
         self.frames = 0
-        self._newest = ("", 0)
-        self._unseen: list[str] = []
+        self._unseen: dict[str, int] = {}
+        """Frames that a file must have, until it was seen to have them."""
+        self._looked_into = 0
 
     def extend(self, frames: int) -> None:
         """There are ``frames`` frames by now."""
         for run in runs(self.files, self.frames, frames):
-            if run.path != self._newest[0]:
-                self._unseen.append(run.path)
-            self._newest = (run.path, run.index + run.count)
+            self._unseen[run.path] = run.index + run.count
         self.frames = max(self.frames, frames)
 
     def missing(self) -> tuple[str, ...]:
-        """Files that are not there; the newest must also have its frames."""
-        self._unseen = [path for path in self._unseen if not is_there(path)]
-        path, frames = self._newest
-        if frames and path not in self._unseen:
-            return (*self._unseen, *lacking(self.files, path, frames, self._rank))
-        return tuple(self._unseen)
+        """Files that are not there, or do not have their frames."""
+        found: dict[str, None] = {}
+        newest = next(reversed(self._unseen), "")
+        for path, frames in list(self._unseen.items()):
+            if not is_there(path):
+                lost: tuple[str, ...] = (path,)
+            elif path == newest or self._looked_into < _MOST_LOOKED_INTO:
+                lost = lacking(self.files, path, frames, self._rank)
+                self._looked_into += not lost
+            else:
+                lost = ()
+            if not lost:
+                del self._unseen[path]
+            found |= dict.fromkeys(lost)
+        return tuple(found)
 
     def paths(self, frames: int) -> tuple[str, ...]:
         """Files of the first ``frames`` frames; of very many the first and the last ones."""

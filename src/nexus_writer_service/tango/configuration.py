@@ -147,8 +147,13 @@ class ConfiguredDevice(Device):
             self.get_device_properties()
         except Exception as error:
             # PyTango promises no type; whatever it is, somebody has to correct a property.
-            culprits = self._unusable_numbers() or "a property"
-            raise SettingsError(f"{culprits} cannot be used: {error}") from error
+            culprits = self._unusable_numbers()
+            if isinstance(error, tango.DevFailed) and not culprits:
+                raise SettingsError(
+                    "the properties cannot be read, since the Tango database does not answer "
+                    f"({error.args[0].desc.splitlines()[0]}): give the command Init when it does"
+                ) from error
+            raise SettingsError(f"{culprits or 'a property'} cannot be used: {error}") from error
         if not self.session:
             raise SettingsError("the property session is not set: give it the BLISS session's name")
         self._check_numbers()

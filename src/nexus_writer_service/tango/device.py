@@ -28,7 +28,7 @@ _PUSHED = (
     *("State", "Status", "scan_names", "scan_states"),
     *("active_scans", "points_per_second", "lag_seconds", "bytes_written", "last_error"),
 )
-"""Attributes with change events."""
+"""Attributes with change events, and with archive events for archivers that take no others."""
 _EVENT_PATIENCE = 5.0
 """Seconds to wait at the end until no event is being pushed any more: Tango destroys the device."""
 _NAME = {"dtype_in": str, "doc_in": "scan name"}
@@ -72,6 +72,7 @@ class NexusWriter(WatchedDevice):
         """Read the properties and start; a property that cannot be used means FAULT."""
         for name in _PUSHED:
             self.set_change_event(name, True, False)
+            self.set_archive_event(name, True, False)
         self._watcher.start()
         try:
             # A server that starts gets its devices into the database at once: until then BLISS asks
@@ -237,16 +238,19 @@ class NexusWriter(WatchedDevice):
         return f"{reason}; being written: {names}"
 
     def _push(self, name: str, value: Any) -> None:
-        """Push a change event."""
+        """Push a change of an attribute to who subscribed to its change or archive events."""
         match name:  # of these two Tango pushes what it knows itself
             case "State":
                 self.set_state(value)
                 self.push_change_event(name)
+                self.push_archive_event(name)
             case "Status":
                 self.set_status(value)
                 self.push_change_event(name)
+                self.push_archive_event(name)
             case _:
                 self.push_change_event(name, value)
+                self.push_archive_event(name, value)
 
     def _newest(self, figures: Figures) -> Mapping[str, Any]:
         """The values of all attributes that have events."""

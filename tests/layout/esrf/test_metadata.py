@@ -187,22 +187,3 @@ def test_metadata_leave_the_layout_s_own_items_alone() -> None:
         {"NX_class": "NXentry"},
     )
     assert len(warnings) == 2
-
-
-def test_the_sample_is_what_the_dataset_says_of_it() -> None:
-    assert metadata.sample(
-        {
-            "Sample_name": "LaB6",
-            "Sample_description": "a",
-            "SampleEnvironment_name": "oven",
-            "SamplePositioners_name": "x y",
-            "Sample": 1,
-            "title": "t",
-        }
-    ) == {
-        "@NX_class": "NXsample",
-        "name": "LaB6",
-        "description": "a",
-        "Environment_name": "oven",
-    }
-    assert metadata.sample({"title": "t"}) == {}

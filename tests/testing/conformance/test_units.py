@@ -14,6 +14,7 @@ from nexus_writer_service.testing.conformance.units import is_unit
         "mm",
         "deg",
         "degrees",
+        "year",
         "s",
         "hertz",
         "#",

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import cached_property
 
 from nexus_writer_service.layout.esrf import metadata
+from nexus_writer_service.layout.esrf.sample import sample
 from nexus_writer_service.layout.esrf.slots import Slot
 from nexus_writer_service.layout.esrf.structure import Structure, instrument
 from nexus_writer_service.model.description import ChannelName, Json, ScanDescription
@@ -95,8 +96,10 @@ class Entry:
     def _categories(self, scan: ScanDescription, warnings: list[str]) -> Group:
         """The user's metadata, but those of the instrument that belong to a device with data."""
         categories: dict[str, Json] = dict(scan.categories)
-        if scan.data_policy == "ESRF" and (sample := metadata.sample(scan.dataset_metadata)):
-            categories["sample"] = {**sample, **scan.categories.get("sample", {})}
+        if scan.data_policy.upper() == "ESRF":
+            words = scan.categories.get("sample", {})
+            if known := sample(scan.dataset_metadata, words):
+                categories["sample"] = known
         if INSTRUMENT in categories:
             categories[INSTRUMENT] = {
                 key: value

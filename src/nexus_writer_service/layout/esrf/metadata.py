@@ -83,20 +83,6 @@ def fitted(metadata: Group, own: Group, where: str, warnings: Warnings) -> Group
     return Group(children, {**metadata.attributes, **own.attributes})
 
 
-def sample(snapshot: Mapping[str, Json]) -> dict[str, Json]:
-    """The NXsample in the metadata of an ESRF dataset, as a dictionary; empty if it has none.
-
-    ``Sample_name`` becomes ``name``; ``SampleX_y`` of a more special group becomes ``X_y``.
-    Positions of the sample are left out, as they are in the instrument already.
-    """
-    found: dict[str, Json] = {}
-    for key, value in snapshot.items():
-        rest = key.removeprefix("Sample").removeprefix("_")
-        if key.startswith("Sample") and rest and not key.startswith("SamplePositioners_"):
-            found[rest] = value
-    return {"@NX_class": "NXsample", **found} if found else {}
-
-
 def _sorted_out(
     metadata: Mapping[str, Json],
 ) -> tuple[dict[str, Json], dict[str, dict[str, Json]], dict[str, Json]]:

@@ -28,7 +28,8 @@ _WITHOUT_PREFIX = (
 """Taken as they stand. "#" is how BLISS says counts."""
 
 _COUNTABLE = (
-    "degree minute hour day angstrom count pixel frame photon step point channel revolution inch"
+    "degree minute hour day year angstrom count pixel frame photon step point channel revolution "
+    "inch"
 )
 """Taken as they stand, and with an s for the plural."""
 
