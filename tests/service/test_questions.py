@@ -128,47 +128,43 @@ def test_no_question_reaches_a_disk_or_redis(control, question):
     assert found == []
 
 
-def test_who_waits_stands_aside_and_who_need_not_wait_does_not():
-    aside: list[str] = []
-
-    @contextmanager
-    def step_aside() -> Iterator[None]:
-        aside.append("in")
-        yield
-        aside.append("out")
-
-    control = SessionControl(aside=step_aside)
+def test_a_question_waits_for_a_scan_that_is_just_being_announced():
+    control = SessionControl()
     control._started = control._clock.monotonic()  # it has patience for a while
-    announced = threading.Event()
+    asked = threading.Event()
 
     def announce() -> None:
-        wait_for(lambda: aside == ["in"], what="the question waits")
+        asked.wait()
         control.board.put(status_of(NAME))
-        announced.set()
 
     thread = threading.Thread(target=announce)
     thread.start()
+    find = control.board.find
+
+    def finding(name: str) -> ScanStatus | None:
+        found = find(name)
+        asked.set()
+        return found
+
+    control.board.find = finding  # type: ignore[method-assign]
     assert control.scan_exists(NAME)
     thread.join()
-    assert aside == ["in", "out"]
     assert control.scan(NAME).name == NAME
-    assert control.scan_exists(NAME)
-    assert aside == ["in", "out"]
     control.end(0.0)
 
 
-def test_nobody_waits_for_a_scan_where_nobody_listens():
-    aside: list[str] = []
-
-    @contextmanager
-    def step_aside() -> Iterator[None]:
-        aside.append("in")
-        yield
-
-    control = SessionControl(aside=step_aside)
+def test_nobody_waits_for_a_scan_where_nobody_listens(monkeypatch):
+    control = SessionControl()
     control.fail("no such property")
+    patiences: list[float] = []
+
+    def wait_for(condition: Callable[[], Any], patience: float) -> Any:
+        patiences.append(patience)
+        return condition()
+
+    monkeypatch.setattr(control.board, "wait_for", wait_for)
     assert not control.scan_exists(NAME)
     with pytest.raises(UnknownScanError, match=NAME):
         control.scan(NAME)
-    assert aside == []
+    assert patiences == [0.0, 0.0]
     control.end(0.0)

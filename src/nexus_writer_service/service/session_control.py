@@ -7,8 +7,6 @@ answers are read from the board.
 import logging
 import os
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
@@ -39,8 +37,8 @@ T = TypeVar("T")
 ANNOUNCEMENT_PATIENCE = 0.05
 """Seconds for which a question about a scan waits for one that is just being announced. BLISS asks
 some milliseconds after it has created the scan, and once more after 100 ms if the answer is no. The
-announcement takes 1 to 2 ms, longer only where processes wait for a processor. Nobody else waits
-meanwhile (``aside``), so patience costs less than a no, and an answer is never made up."""
+announcement takes 1 to 2 ms, longer only where processes wait for a processor. So patience costs
+less than a no, and an answer is never made up."""
 _START_PATIENCE = 2.0
 """The same just after the start, when scans that are running are still being found: BLISS stops a
 scan that its writer does not know."""
@@ -71,16 +69,9 @@ class SessionControl:
 
     Args:
         clock: for scans and for patience.
-        aside: entered by a thread for as long as it waits here, so that what it holds of its face
-            keeps nobody else waiting.
     """
 
-    def __init__(
-        self,
-        clock: Clock | None = None,
-        aside: Callable[[], AbstractContextManager[object]] = nullcontext,
-    ) -> None:
-        self._aside = aside
+    def __init__(self, clock: Clock | None = None) -> None:
         self.board = StatusBoard()
         """The states of scans, kept over stop and start; touched also when the session changes."""
         self._clock = clock or SystemClock()
@@ -139,7 +130,7 @@ class SessionControl:
             self._started = self._clock.monotonic()
             self._operator.begin(lambda: self._start(broken, options, connect, disk))
         if wait:
-            self._await_operation()
+            self._operator.wait(OPERATION_PATIENCE)
 
     def stop(self) -> None:
         """Listen no longer.
@@ -158,7 +149,7 @@ class SessionControl:
             if self._ended or (service is None and state is not SessionState.INIT):
                 return
             self._operator.begin(lambda: self._stop(service, state, reason))
-        if not self._await_operation():
+        if not self._operator.wait(OPERATION_PATIENCE):
             raise StateError("it takes longer than usual to stop; look at the state")
 
     def end(self, grace: float) -> None:
@@ -208,7 +199,7 @@ class SessionControl:
             return ScanStatus(ScanKey(name), name, "", ScanState.INIT, why, self._clock.now())
 
     def _announced(self, name: str) -> ScanStatus:
-        status = self._wait_for(lambda: self.board.find(name), self._patience)
+        status = self.board.wait_for(lambda: self.board.find(name), self._patience)
         if status is None:
             raise UnknownScanError(
                 f"no scan {shortened(name)} is known here: it was not created in this session, or "
@@ -222,7 +213,7 @@ class SessionControl:
 
         Also when another of this name is over: BLISS means the one that it has just created.
         """
-        if self._wait_for(lambda: self._unfinished(name), self._patience):
+        if self.board.wait_for(lambda: self._unfinished(name), self._patience):
             return True
         return self.board.find(name) is not None
 
@@ -295,13 +286,12 @@ class SessionControl:
         path = os.path.normpath(path)
         directories = self._directories
         patience = _DIRECTORY_ANNOUNCEMENT_PATIENCE if self._listens() else 0.0
-        if not self._wait_for(lambda: directories.allows(path), patience):
+        if not self.board.wait_for(lambda: directories.allows(path), patience):
             raise FilePathError(
                 f"{path} may not be made here: it is neither below the property data_roots nor, "
                 "if that is not set, where a scan of this session is or was saved"
             )
-        with self._aside():
-            directories.make(path, DIRECTORY_PATIENCE)
+        directories.make(path, DIRECTORY_PATIENCE)
 
     # ------------------------------------------------------------------------------ inside
 
@@ -318,14 +308,6 @@ class SessionControl:
             return _START_PATIENCE
         return ANNOUNCEMENT_PATIENCE if self._listens() else 0.0
 
-    def _wait_for(self, condition: Callable[[], T], patience: float) -> T:
-        """What ``condition`` says of the board, once it is true or patience is at its end."""
-        found = condition()
-        if found or not patience:
-            return found
-        with self._aside():
-            return self.board.wait_for(condition, patience)
-
     def _unfinished(self, name: str) -> bool:
         status = self.board.find(name)
         return status is not None and not status.state.final
@@ -335,11 +317,7 @@ class SessionControl:
             status = self.board.get(scan.key)
             return status is None or status.over
 
-        return self._wait_for(over, END_PATIENCE)
-
-    def _await_operation(self) -> bool:
-        with self._aside():
-            return self._operator.wait(OPERATION_PATIENCE)
+        return self.board.wait_for(over, END_PATIENCE)
 
     def _start(
         self,

@@ -63,8 +63,10 @@ class NexusWriter(WatchedDevice):
         self.profiling_now = SETTINGS[0]
         self.fault_policy_now = FaultPolicy.ANY_LOST_CHANNEL
         self.figures = Figures()
-        # Who waits in a command gives up Tango's lock on the device meanwhile.
-        self.control = SessionControl(self.clock, lambda: tango.AutoTangoAllowThreads(self))
+        # Commands that wait keep Tango's lock on the device. To give it up meanwhile
+        # (AutoTangoAllowThreads) can spin for ever: PyTango gives it up again and again while the
+        # thread that pushes events has it, which needs the interpreter.
+        self.control = SessionControl(self.clock)
         self._watcher = Watcher(self.control, self._newest, self._push, self.clock)
         super().__init__(*args)
 
