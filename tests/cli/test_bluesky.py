@@ -23,13 +23,23 @@ from nexus_writer_service.sources.bluesky.recording import Document
 
 ENGINE = """
 import sys
+import time
+from pathlib import Path
 from bluesky import RunEngine, plans
 from bluesky.callbacks.zmq import Publisher
 from nexus_writer_service.sources.bluesky.encoding import pack
 from ophyd.sim import det, motor
 
+publisher = Publisher(
+    ("127.0.0.1", int(sys.argv[1])), serializer=lambda doc: pack(doc) if doc else b"\\xc1"
+)
+said = Path(sys.argv[2])
+before, deadline = said.stat().st_size, time.monotonic() + 60
+while said.stat().st_size == before and time.monotonic() < deadline:
+    publisher("start", {})  # what is sent before the proxy has the connection is lost
+    time.sleep(0.05)
 engine = RunEngine({})
-engine.subscribe(Publisher(("127.0.0.1", int(sys.argv[1])), serializer=pack))
+engine.subscribe(publisher)
 engine(plans.scan([det], motor, -1, 1, 11))
 """
 
@@ -72,7 +82,9 @@ def wait_until_subscribed(ports: ProxyPorts, out: Path) -> None:
 def test_a_run_of_another_process_becomes_a_file(tmp_path: Path) -> None:
     with running_proxy() as ports, service(ports, tmp_path) as process:
         wait_until_subscribed(ports, tmp_path)
-        subprocess.run([sys.executable, "-c", ENGINE, str(ports.into)], check=True)
+        subprocess.run(
+            [sys.executable, "-c", ENGINE, str(ports.into), str(tmp_path / "said.txt")], check=True
+        )
         wait_for(lambda: "complete" in said(tmp_path), timeout=60, what="a verdict")
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
