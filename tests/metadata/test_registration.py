@@ -20,7 +20,7 @@ class SessionMetadata:
 
     def __init__(self) -> None:
         self.categories = {"instrument", "positioners", "technique"}
-        self.generators = {}
+        self.generators: dict[str, dict[str, Any]] = {}
 
     def add_categories(self, names):
         self.categories |= set(names)
@@ -56,7 +56,7 @@ def bliss(monkeypatch, metadata, config):
         aliases=SimpleNamespace(get_alias=lambda _: None),
     )
     static = SimpleNamespace(get_config=lambda: SimpleNamespace(root=config))
-    modules = {
+    modules: dict[str, dict[str, Any]] = {
         "bliss": {"current_session": session, "global_map": global_map},
         "bliss.config": {"static": static},
         "bliss.scanning": {},
@@ -137,6 +137,14 @@ def test_a_generator_that_fails_is_named_and_costs_neither_the_scan_nor_the_othe
         "object has no attribute 'writer_object'). The scan goes on; its file will lack links in "
         "the files of the collection and the proposal"
     )
+
+
+def test_without_types_of_devices_the_scan_still_starts(bliss, metadata, caplog):
+    """BLISS 2.2 looks into ``devices``, whatever the writer."""
+    register_all_metadata_generators()
+    sys.modules["bliss"].__dict__["global_map"] = None
+    assert metadata.made(scan())["devices"] == {}
+    assert "its file will lack types of devices" in caplog.text
 
 
 def test_without_bliss_it_says_where_to_call_it(monkeypatch):

@@ -1,7 +1,9 @@
 """Registers the generators with a session; one that fails costs what it would have made."""
 
+import copy
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from nexus_writer_service.errors import StateError
@@ -13,14 +15,32 @@ Generator = Callable[[Any], Mapping[str, Any]]
 CATEGORY = "nexuswriter"
 """The metadata category of a session's scans that is for the writer."""
 
-# The names are those that BLISS's own writers register by, so that neither adds to the other.
-_GENERATORS: Mapping[str, tuple[Generator, str]] = {
-    "instrument_info": (session.instrument_info, "the name of the instrument"),
-    "device_info": (session.device_info, "types of devices: each channel is a detector of its own"),
-    "masterfiles": (session.masterfiles, "links in the files of the collection and the proposal"),
-    "technique": (session.technique, "plots and applications of the technique"),
+
+@dataclass(frozen=True, slots=True)
+class _Registered:
+    """A generator, and what is done without."""
+
+    generate: Generator
+    brings: str
+    """What the file lacks without it."""
+    instead: Mapping[str, Any] = field(default_factory=dict)
+    """What the scan is told when it fails."""
+
+
+# The names are those that BLISS's own writers register by, so that neither adds to the other. BLISS
+# 2.2 itself reads `devices`: its scan would not start without.
+_GENERATORS: Mapping[str, _Registered] = {
+    "instrument_info": _Registered(session.instrument_info, "the name of the instrument"),
+    "device_info": _Registered(
+        session.device_info,
+        "types of devices: each channel is a detector of its own",
+        {"devices": {}},
+    ),
+    "masterfiles": _Registered(
+        session.masterfiles, "links in the files of the collection and the proposal"
+    ),
+    "technique": _Registered(session.technique, "plots and applications of the technique"),
 }
-"""Generators by name, each with what a file lacks without it."""
 
 _logger = logging.getLogger(__name__)
 
@@ -75,16 +95,16 @@ def register_metadata_generators(scan_metadata: ScanMetadata) -> None:
             f"metadata generators cannot be registered: {type(scan_metadata).__qualname__} is no "
             "scan metadata of BLISS 2 (get_user_scan_meta() of bliss.scanning.scan_meta)"
         ) from error
-    for name, (generator, brings) in _GENERATORS.items():
-        category.set(name, _guarded(name, generator, brings))
+    for name, registered in _GENERATORS.items():
+        category.set(name, _guarded(name, registered))
 
 
-def _guarded(name: str, generator: Generator, brings: str) -> Generator:
+def _guarded(name: str, registered: _Registered) -> Generator:
     """The generator, but what it raises is a warning."""
 
     def generate(scan: Any) -> Mapping[str, Any]:
         try:
-            return generator(scan)
+            return registered.generate(scan)
         except Exception as error:  # whatever a device raises
             _logger.warning(
                 "%s: the metadata %r could not be made (%s: %s). The scan goes on; its file will "
@@ -93,9 +113,9 @@ def _guarded(name: str, generator: Generator, brings: str) -> Generator:
                 name,
                 type(error).__name__,
                 error,
-                brings,
+                registered.brings,
                 exc_info=_logger.isEnabledFor(logging.DEBUG),
             )
-            return {}
+            return copy.deepcopy(registered.instead)
 
     return generate
