@@ -85,9 +85,21 @@ def new_scans(session: str, store: Any, stop: threading.Event) -> Iterator[Any]:
             since, key = store.get_next_scan(since=since, timeout=PATIENCE)
         except NoScanAvailable:
             continue
-        scan = store.load_scan(key)
+        scan = load(store, key)
         if scan.session == session:
             yield scan
+
+
+def load(store: Any, key: str) -> Any:
+    """A scan as of one moment.
+
+    blissdata reads the scan and then its state. When the scan goes on in between, it would be taken
+    for one whose channels are known, without any.
+    """
+    scan = store.load_scan(key)
+    while (again := store.load_scan(key)).state != scan.state:
+        scan = again
+    return again
 
 
 # ------------------------------------------------------------------------------- one scan
