@@ -4,6 +4,7 @@ Beyond a budget of memory they go to a temporary file, in order, so that a slow 
 neither holds up the RunEngine nor fills the memory.
 """
 
+import contextlib
 import logging
 import pickle
 import tempfile
@@ -12,12 +13,17 @@ from collections import deque
 from collections.abc import Mapping
 from typing import IO, Any, Final
 
+from nexus_writer_service.sources.bluesky.batches import EVENTS, Events
+
 _log = logging.getLogger(__name__)
 
 BUDGET: Final = 32 << 20
 """Bytes of documents in memory above which they are spilled."""
 _VALUE_BYTES: Final = 160
 """What a number and its time stamp hold in an event, roughly."""
+_MOST_DESCRIBED: Final = 1000
+_GATHERED_BYTES: Final = 64
+"""What they hold when they are gathered, without the rest of the event."""
 _MOST_READ: Final = 100
 
 
@@ -37,6 +43,11 @@ class DocumentQueue:
         self._items: list[Item] = []
         self._held = 0
         self._sizes: dict[Any, int] = {}
+        self._described: dict[Any, Events] = {}
+        """What events of a descriptor are gathered in, without any."""
+        self._gathering: dict[Any, Events] = {}
+        """Those that events can be added to: they are among the items, and nothing but events of
+        other descriptors came behind them."""
         self._spilled = 0
         self._spill: IO[bytes] | None = None
         self._read_at = 0
@@ -62,6 +73,7 @@ class DocumentQueue:
         """
         size = self._size(item)
         with self._changed:
+            self._seal(item[0], item[1])
             held = self._held + size
             if self._spilled or held > self._budget:
                 if self._behind or not self._to_file(item):
@@ -69,6 +81,8 @@ class DocumentQueue:
             else:
                 self._items.append(item)
                 self._held = held
+                if item[0] == EVENTS:
+                    self._gathering[item[1].descriptor] = item[1]
             if urgent or held > self._enough or not self._awake:
                 self._urgent = self._urgent or urgent or held > self._enough
                 if not self._awake or (self._urgent and not self._told):
@@ -77,20 +91,67 @@ class DocumentQueue:
                     self._changed.notify_all()
 
     def put_event(self, document: Any) -> None:
-        """Take an event, as ``put`` does in more steps.
+        """Take an event, as ``put`` does; of one that is like those before only the values stay.
 
         Raises:
             LookupError: it has no descriptor.
             TypeError: it is no document.
         """
-        item = ("event", document, None)
-        size = self._sizes.get(document["descriptor"])
+        uid = document["descriptor"]
         with self._lock:
-            if size and self._awake and self._held < self._enough and not self._spilled:
-                self._items.append(item)
-                self._held += size
-                return
-        self.put(item)
+            events = self._gathering.get(uid)
+            if events is not None:
+                held = self._held + events.nbytes
+                try:
+                    if held <= self._budget and events.take(document):
+                        self._held = held
+                        if held > self._enough and not self._told:
+                            self._hurry()
+                        return
+                except (LookupError, TypeError):
+                    pass  # it is for those who look at it closely
+        if events is not None or not self._begin(uid, document):
+            self.put(("event", document, None))
+
+    def _begin(self, uid: Any, document: Any) -> bool:
+        """Gather events of a descriptor, from this one on, if they can be."""
+        described = self._described.get(uid)
+        if described is None:
+            return False
+        events = described.another()
+        try:
+            if not events.take(document):
+                return False
+        except (LookupError, TypeError):
+            return False
+        events.nbytes = _GATHERED_BYTES + sum(
+            _GATHERED_BYTES + _length(value) for value in events.values
+        )
+        self.put((EVENTS, events, None))
+        return True
+
+    def _hurry(self) -> None:
+        self._awake = self._told = self._urgent = True
+        self._changed.notify_all()
+
+    def _seal(self, name: str, document: Any) -> None:
+        """What comes now must not be overtaken by events that are added to those before it."""
+        if name == "event":
+            with contextlib.suppress(LookupError, TypeError):
+                self._gathering.pop(document["descriptor"], None)
+        elif name != EVENTS:
+            self._gathering.clear()
+        if name == "descriptor":
+            # If there is anything wrong with it, its run is told of that.
+            with contextlib.suppress(LookupError, TypeError, AttributeError):
+                self._describe(document["uid"], Events.of(document))
+
+    def _describe(self, uid: Any, events: Events | None) -> None:
+        self._described.pop(uid, None)
+        if events is not None:
+            self._described[uid] = events
+        if len(self._described) > _MOST_DESCRIBED:  # those of long ago
+            del self._described[next(iter(self._described))]
 
     def take(self, timeout: float, gather: float) -> list[Item]:
         """Documents, oldest first; none after ``timeout`` seconds without any.
@@ -106,6 +167,7 @@ class DocumentQueue:
             if (self._items or self._spilled) and not self._urgent:
                 self._changed.wait_for(lambda: self._urgent, gather)
             self._urgent = False
+            self._gathering.clear()
             taken: list[Item] = []
             if self._items:
                 taken, self._items = self._items, []
@@ -127,6 +189,8 @@ class DocumentQueue:
     def _size(self, item: Item) -> int:
         """Bytes that a document holds, roughly: events of one descriptor are alike."""
         name, document, _ = item
+        if name == EVENTS:
+            return int(document.nbytes)
         if name != "event":
             return _size_of(document) if name.endswith("page") else _VALUE_BYTES
         try:

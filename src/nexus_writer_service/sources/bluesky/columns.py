@@ -21,6 +21,7 @@ Values = Sequence[Any] | Array
 
 MISSING: Final = object()
 """Stands for a value that an event does not have."""
+NOT_THERE: Final = "the event does not have it"
 _LARGE: Final = 1 << 16
 """Bytes of one value from which on copying it costs more than another batch."""
 TEXT: Final = np.dtype(object)
@@ -93,7 +94,7 @@ class Column:
         for number, value in enumerate(values):
             item: Array | None = None
             if value is MISSING:
-                taken.missing[number] = "the event does not have it"
+                taken.missing[number] = NOT_THERE
             elif value is None:
                 taken.missing[number] = "its value is None"
             else:

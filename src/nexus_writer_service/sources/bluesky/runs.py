@@ -9,7 +9,7 @@ from nexus_writer_service.errors import DecodeError
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.events import Ended, Extended, ScanEvent
 from nexus_writer_service.model.run import Run
-from nexus_writer_service.sources.bluesky.batches import Batch, columns_of
+from nexus_writer_service.sources.bluesky.batches import Batch, Events, columns_of, event_keys
 from nexus_writer_service.sources.bluesky.files import (
     Locate,
     PathMap,
@@ -67,7 +67,7 @@ class RunState:
         """An event descriptor."""
         events = self.flush()
         name, uid = str(document["name"]), str(document["uid"])
-        data_keys = document["data_keys"]
+        keys = event_keys(document["data_keys"])
         if uid in self.descriptors:
             raise DecodeError("there is a descriptor of this uid already")
         stream = self.streams.get(name)
@@ -76,11 +76,7 @@ class RunState:
         stream.describe(document)
         self.descriptors[uid] = stream
         self.waiting[uid] = []
-        self.keys[uid] = tuple(
-            key
-            for key, one in data_keys.items()
-            if not str(one.get("external")).startswith("STREAM")
-        )
+        self.keys[uid] = keys
         return [*events, *self._extended()]
 
     def event(self, document: Document) -> None:
@@ -88,6 +84,15 @@ class RunState:
         uid = document["descriptor"]
         self._stream(uid)
         self.waiting[uid].append(document)
+
+    def events(self, events: Events) -> list[ScanEvent]:
+        """Many events of one descriptor, which need not wait."""
+        told = self.flush()
+        stream = self._stream(events.descriptor)
+        if events.keys != self.keys[events.descriptor]:
+            return [*told, *self._one_by_one(events.descriptor, events.documents())]
+        batch = events.batch(floats=stream.are_floats(events.keys))
+        return [*told, *self._told(stream, stream.take(batch))]
 
     def page(self, document: Document) -> list[ScanEvent]:
         """Many events of one descriptor."""

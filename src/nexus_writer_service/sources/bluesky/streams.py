@@ -15,7 +15,7 @@ from nexus_writer_service.model.description import (
 )
 from nexus_writer_service.model.events import Located, Lost, Points, ScanEvent, Sealed
 from nexus_writer_service.sources.bluesky.batches import Batch
-from nexus_writer_service.sources.bluesky.columns import MISSING, Column, Taken, Values
+from nexus_writer_service.sources.bluesky.columns import MISSING, NOT_THERE, Column, Taken, Values
 from nexus_writer_service.sources.bluesky.keys import (
     DataKey,
     Found,
@@ -74,7 +74,7 @@ class StreamState:
                 events += self._lost(before, segment.row)
             events += self._segment(batch, segment)
             before = max(before, segment.row + segment.stop - segment.first)
-        return events
+        return events + self._left_out(batch)
 
     def described(self, key: str) -> Mapping[str, Any]:
         """What the descriptors say of a data key."""
@@ -184,7 +184,9 @@ class StreamState:
     def description(self) -> model.Stream:
         """The stream as of now."""
         columns = {key: state.described for key, state in self.keys.items()}
-        return model.Stream(self.name, tuple(self.descriptors), columns, tuple(self.met))
+        return model.Stream(
+            self.name, tuple(self.descriptors), columns, tuple(self.met), self.rows.count
+        )
 
     def channels(self) -> list[Channel]:
         """The channels as of now."""
@@ -321,6 +323,14 @@ class StreamState:
         self.met[key] = None
         self.changed = True
         return self.keys[key]
+
+    def _left_out(self, batch: Batch) -> list[ScanEvent]:
+        """Keys that no descriptor has, and only events before these had."""
+        return [
+            Lost(self.run, state.described.value, state.rows, self.rows.count, NOT_THERE)
+            for key, state in self.keys.items()
+            if key not in batch.data and state.rows < self.rows.count and not self.described(key)
+        ]
 
     def _lost(self, row: int, stop: int) -> list[ScanEvent]:
         """Rows without an event."""
