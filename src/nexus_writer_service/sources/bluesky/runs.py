@@ -171,7 +171,7 @@ class RunState:
             end_time=_iso(document.get("time")),
             end_reason=_END_REASONS.get(status, status.upper() or "UNKNOWN"),
         )
-        events += self._extended(again=True)
+        events += self._extended()
         return [*events, Ended(self.run.key, self.run)]
 
     def complain(self, text: str) -> list[ScanEvent]:
@@ -231,9 +231,9 @@ class RunState:
         changed = stream.changed or stream.warnings
         return [*self._extended(), *events] if changed else events
 
-    def _extended(self, *, again: bool = False) -> list[ScanEvent]:
-        """What changed in the description since it was told last; or all of it once more."""
-        changed = again
+    def _extended(self) -> list[ScanEvent]:
+        """What changed in the description since it was told last."""
+        changed = False
         for stream in self.streams.values():
             changed |= stream.changed
             stream.changed = False

@@ -295,10 +295,11 @@ class StreamState:
         if not len(epochs):
             return []
         if told.first_epoch != told.first_epoch:
-            state.described = told = replace(told, first_epoch=float(epochs[0]))
-            self.changed = True
-            if told.first_epoch != told.first_epoch:
+            there = epochs[~np.isnan(epochs)]
+            if not len(there):
                 return []
+            state.described = told = replace(told, first_epoch=float(there[0]))
+            self.changed = True
         row, again = segment.row, segment.again
         if row > state.stamps:
             epochs = np.concatenate([np.full(row - state.stamps, np.nan), epochs])
