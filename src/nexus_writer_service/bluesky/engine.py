@@ -37,7 +37,7 @@ from nexus_writer_service.sources.bluesky.files import PathMap
 
 _log = logging.getLogger(__name__)
 
-GATHER: Final = 0.05
+GATHER: Final = 0.15
 """Seconds for which documents wait for others: many at once cost much less."""
 _LOOK: Final = 0.25
 """Seconds between two looks whether the main thread goes on."""

@@ -22,8 +22,8 @@ BUDGET: Final = 32 << 20
 _VALUE_BYTES: Final = 160
 """What a number and its time stamp hold in an event, roughly."""
 _MOST_DESCRIBED: Final = 1000
-_GATHERED_BYTES: Final = 64
-"""What they hold when they are gathered, without the rest of the event."""
+_LARGEST: Final = 1 << 16
+"""Bytes of arrays and texts in an event above which to gather it is no use."""
 _MOST_READ: Final = 100
 
 
@@ -82,7 +82,7 @@ class DocumentQueue:
                 self._items.append(item)
                 self._held = held
                 if item[0] == EVENTS:
-                    self._gathering[item[1].descriptor] = item[1]
+                    self._gather(item[1])
             if urgent or held > self._enough or not self._awake:
                 self._urgent = self._urgent or urgent or held > self._enough
                 if not self._awake or (self._urgent and not self._told):
@@ -124,9 +124,10 @@ class DocumentQueue:
                 return False
         except (LookupError, TypeError):
             return False
-        events.nbytes = _GATHERED_BYTES + sum(
-            _GATHERED_BYTES + _length(value) for value in events.values
-        )
+        size = sum(map(_length, document["data"].values()))
+        if size > _LARGEST:
+            return False
+        events.nbytes += size
         self.put((EVENTS, events, None))
         return True
 
@@ -134,12 +135,15 @@ class DocumentQueue:
         self._awake = self._told = self._urgent = True
         self._changed.notify_all()
 
+    def _gather(self, events: Events) -> None:
+        for one in [*self._gathering.values()]:
+            if one.stream == events.stream:  # which event of a stream is last is no matter of taste
+                del self._gathering[one.descriptor]
+        self._gathering[events.descriptor] = events
+
     def _seal(self, name: str, document: Any) -> None:
         """What comes now must not be overtaken by events that are added to those before it."""
-        if name == "event":
-            with contextlib.suppress(LookupError, TypeError):
-                self._gathering.pop(document["descriptor"], None)
-        elif name != EVENTS:
+        if name != EVENTS:
             self._gathering.clear()
         if name == "descriptor":
             # If there is anything wrong with it, its run is told of that.

@@ -44,8 +44,6 @@ class Stream:
     """By data key; only those that have values."""
     keys: tuple[str, ...] = ()
     """All data keys, described or not, in the order in which they were met: new ones come last."""
-    rows: int = 0
-    """Events that had come when this was told: where they come many at once, many will follow."""
 
     @property
     def data_keys(self) -> Mapping[str, Mapping[str, Json]]:

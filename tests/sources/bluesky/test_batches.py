@@ -92,13 +92,7 @@ def columns(events):
     for _, rows, lost in found.values():
         for row in lost:  # fill, now or at the end
             rows.pop(row, None)
-    # Times of a key without values so far are kept only if these come in the same batch.
-    for name, (_, rows, _) in found.items():
-        if name.endswith("@EPOCH"):
-            known = found[ChannelName(name.removesuffix("@EPOCH"))][1]
-            for row in rows.keys() - known.keys():
-                del rows[row]
-    return {name: one for name, one in found.items() if not name.endswith("@time")}
+    return found
 
 
 def in_documents(stream, batched):
@@ -183,7 +177,7 @@ def test_beyond_the_budget_nothing_that_was_gathered_is_lost():
 def test_events_of_other_keys_than_those_of_their_run_are_looked_at_one_by_one(keys):
     stream = OneStream()
     translator, told = stream.begun()
-    events = Events.of({"uid": stream.uid_of_descriptor, "data_keys": {key: {} for key in keys}})
+    events = Events.of({**stream.descriptor[1], "data_keys": {key: {} for key in keys}})
     document = {"data": dict.fromkeys(keys, 1.0), "timestamps": dict.fromkeys(keys, 2.0)}
     assert events is not None
     assert events.take({**document, "seq_num": 1})
@@ -195,10 +189,11 @@ def test_events_of_other_keys_than_those_of_their_run_are_looked_at_one_by_one(k
 
 
 def test_events_of_external_values_are_not_gathered():
+    descriptor = OneStream().descriptor[1]
     described = {"a": {"external": "FILESTORE:"}, "b": {}}
-    assert Events.of({"uid": "d", "data_keys": described}) is None
-    assert Events.of({"uid": "d", "data_keys": {}}) is None
+    assert Events.of({**descriptor, "data_keys": described}) is None
+    assert Events.of({**descriptor, "data_keys": {}}) is None
     described = {"a": {"external": "STREAM:"}, "b": {}}
-    events = Events.of({"uid": "d", "data_keys": described})
+    events = Events.of({**descriptor, "data_keys": described})
     assert events is not None
     assert events.keys == ("b",)

@@ -32,7 +32,6 @@ _LEAST_CHUNK: Final = 16
 _MOST_CHUNK: Final = 4096
 _CHUNK_BYTES: Final = 1 << 20
 _OPEN_END: Final = 512
-_MANY_MORE: Final = 4
 _LIMITS: Final = ("lower_ctrl_limit", "upper_ctrl_limit")
 
 
@@ -134,10 +133,9 @@ def _datasets(
 ) -> Mapping[str, tuple[ChannelName, Node]]:
     stream = view.run.streams[name]
     channel = view.channel(column)
-    points = _expected(view, stream)
     said = {**value_attributes(view, stream, column), "target": f"{path}/value"}
     found: dict[str, tuple[ChannelName, Node]] = {}
-    found["value"] = column.value, _values(view, channel, points, said)
+    found["value"] = column.value, _values(view, channel, said)
     if known(column.first_epoch):
         epoch: Attributes = {
             "units": "s",
@@ -151,42 +149,30 @@ def _datasets(
             "start_time_iso": iso(column.first_epoch),
             "target": f"{path}/time",
         }
-        found["EPOCH"] = column.epoch, _stream(points, column.epoch, np.dtype(float), (), epoch)
-        found["time"] = (
-            column.elapsed,
-            _stream(points, column.elapsed, np.dtype(float), (), elapsed),
-        )
+        found["EPOCH"] = column.epoch, _stream(view, column.epoch, np.dtype(float), (), epoch)
+        found["time"] = column.elapsed, _stream(view, column.elapsed, np.dtype(float), (), elapsed)
     return found
 
 
-def _values(view: View, channel: Channel, points: int, said: Attributes) -> Node:
+def _values(view: View, channel: Channel, said: Attributes) -> Node:
     if channel.content.value == "located":
         copied, fill = view.options.copy_external_files, _fill(channel.dtype)
         return LocatedStack(channel.name, channel.dtype, channel.shape, copied, fill, said)
-    return _stream(points, channel.name, channel.dtype, channel.shape, said)
+    return _stream(view, channel.name, channel.dtype, channel.shape, said)
 
 
 def _stream(
-    points: int, name: ChannelName, dtype: np.dtype[Any], sample: Shape, said: Attributes
+    view: View, name: ChannelName, dtype: np.dtype[Any], sample: Shape, said: Attributes
 ) -> StreamDataset:
-    chunks = _chunks(points, sample, dtype)
+    chunks = _chunks(view.expected, sample, dtype)
     return StreamDataset(name, dtype, sample, chunks=chunks, fill=_fill(dtype), attributes=said)
-
-
-def _expected(view: View, stream: Stream) -> int:
-    """How many points a stream will have, at a guess.
-
-    Events that come many at once fill chunks of the usual size several times a second, and HDF5
-    writes each chunk by itself.
-    """
-    return max(view.expected or _OPEN_END, _MANY_MORE * stream.rows)
 
 
 def _chunks(expected: int, sample: Shape, dtype: np.dtype[Any]) -> Shape:
     """As many points as are expected, in chunks that are neither tiny nor large."""
     inner = tuple(length if length > 0 else 64 for length in sample)
     nbytes = max(1, math.prod(inner)) * dtype.itemsize
-    points = min(max(expected, _LEAST_CHUNK), _MOST_CHUNK)
+    points = min(max(expected or _OPEN_END, _LEAST_CHUNK), _MOST_CHUNK)
     return (max(1, min(points, _CHUNK_BYTES // nbytes)), *inner)
 
 

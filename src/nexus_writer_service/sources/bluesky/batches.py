@@ -1,10 +1,11 @@
 """Events of one descriptor, turned into the values of each data key."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from operator import itemgetter
+from struct import pack
 from typing import Any, Final, Self
 
 import numpy as np
@@ -16,26 +17,37 @@ Table = Callable[[Mapping[str, Any]], tuple[Any, ...]]
 
 EVENTS: Final = "events"
 """Stands where documents have their name, for ``Events``."""
+_EVENT_BYTES: Final = 64
+_KEY_BYTES: Final = 32
+_BLOCK: Final = 64
+"""Events whose values are packed at once, while they are in the processor's cache."""
 
 
-@dataclass(slots=True)
 class Events:
     """Events of one descriptor that have all of its data keys and no others, without the rest.
 
     To keep their values takes a tenth of the memory of the documents, and less time later.
+
+    Args:
+        descriptor: uid.
+        stream: the run and the name of their stream.
+        keys: of the descriptor.
     """
 
-    descriptor: str
-    keys: tuple[str, ...]
-    pick: Table
-    numbers: list[Any] = field(default_factory=list)
-    """Their ``seq_num``."""
-    values: list[Any] = field(default_factory=list)
-    """Event by event, in the order of the keys."""
-    stamps: list[Any] = field(default_factory=list)
-    """Likewise."""
-    nbytes: int = 0
-    """Memory that one more event takes."""
+    def __init__(self, descriptor: str, stream: tuple[str, str], keys: tuple[str, ...]) -> None:
+        self.descriptor = descriptor
+        self.stream = stream
+        self.keys = keys
+        self.numbers: list[Any] = []
+        """Their ``seq_num``."""
+        self.nbytes = _EVENT_BYTES + len(keys) * _KEY_BYTES
+        """Memory that one more event takes, roughly."""
+        self._pick = _pick(keys)
+        self._values: list[Any] = []
+        """Of the newest events, event by event in the order of the keys."""
+        self._stamps: list[Any] = []
+        self._blocks: list[tuple[Values, Values]] = []
+        """Those of the events before: values and stamps, as numbers if all of them are floats."""
 
     @classmethod
     def of(cls, descriptor: Mapping[str, Any]) -> Self | None:
@@ -49,11 +61,12 @@ class Events:
         keys = event_keys(described)
         if not keys or not all(one.startswith("STREAM") for one in external):
             return None
-        return cls(str(descriptor["uid"]), keys, _pick(keys))
+        stream = str(descriptor["run_start"]), str(descriptor["name"])
+        return cls(str(descriptor["uid"]), stream, keys)
 
     def another(self) -> Self:
         """The same without events."""
-        return type(self)(self.descriptor, self.keys, self.pick)
+        return type(self)(self.descriptor, self.stream, self.keys)
 
     def take(self, document: Mapping[str, Any]) -> bool:
         """Take an event; tells whether it could be taken.
@@ -64,38 +77,41 @@ class Events:
         data, stamps, number = document["data"], document["timestamps"], document["seq_num"]
         if not len(data) == len(stamps) == len(self.keys):
             return False
-        values, stamps = self.pick(data), self.pick(stamps)
-        self.values += values
-        self.stamps += stamps
+        values, stamps = self._pick(data), self._pick(stamps)
+        self._values += values
+        self._stamps += stamps
         self.numbers.append(number)
+        if not len(self.numbers) % _BLOCK:
+            self._pack()
         return True
 
-    def batch(self, *, floats: bool) -> "Batch":
-        """Column by column.
+    def _pack(self) -> None:
+        self._blocks.append((_packed(self._values), _packed(self._stamps)))
+        self._values, self._stamps = [], []
 
-        Args:
-            floats: whether all values are, as far as is known, so that they may be converted at
-                once.
-        """
-        table = _float_table(self.values, len(self.keys)) if floats else None
+    def batch(self) -> "Batch":
+        """Column by column."""
+        if self._values:
+            self._pack()
+        values, stamps = zip(*self._blocks, strict=True)
         return Batch(
             self.descriptor,
             self.numbers,
-            _columns(self.keys, self.values, table),
-            _columns(self.keys, self.stamps, _float_table(self.stamps, len(self.keys))),
+            _columns(self.keys, values),
+            _columns(self.keys, stamps),
         )
 
     def documents(self) -> list[dict[str, Any]]:
         """They as documents, with what is known of them."""
-        count = len(self.keys)
+        batch = self.batch()
         return [
             {
                 "descriptor": self.descriptor,
                 "seq_num": number,
-                "data": dict(zip(self.keys, self.values[at : at + count], strict=True)),
-                "timestamps": dict(zip(self.keys, self.stamps[at : at + count], strict=True)),
+                "data": {key: batch.data[key][index] for key in self.keys},
+                "timestamps": {key: batch.stamps[key][index] for key in self.keys},
             }
-            for number, at in zip(self.numbers, range(0, len(self.values), count), strict=True)
+            for index, number in enumerate(self.numbers)
         ]
 
 
@@ -117,12 +133,21 @@ def _one(key: str, values: Mapping[str, Any]) -> tuple[Any]:
     return (values[key],)
 
 
-def _columns(
-    keys: Sequence[str], values: list[Any], table: np.ndarray[Any, Any] | None
-) -> dict[str, Values]:
-    if table is not None:
-        return dict(zip(keys, table, strict=True))
+def _packed(values: list[Any]) -> Values:
+    """Values as an array if all are floats, and nothing that only can be made one."""
+    # Faster than numpy, which takes integers among floats for floats, and for each other.
+    if [*map(type, values)].count(float) == len(values):
+        return np.frombuffer(pack(f"{len(values)}d", *values))
+    return values
+
+
+def _columns(keys: Sequence[str], blocks: Sequence[Values]) -> dict[str, Values]:
+    """The values of each key, of blocks that hold them event by event."""
     count = len(keys)
+    if all(isinstance(block, np.ndarray) for block in blocks):
+        table = np.concatenate(blocks).reshape(-1, count).T
+        return dict(zip(keys, np.ascontiguousarray(table), strict=True))
+    values = list(chain.from_iterable(blocks))
     return {key: values[number::count] for number, key in enumerate(keys)}
 
 
@@ -137,19 +162,8 @@ class Batch:
     stamps: Mapping[str, Values]
 
 
-def _float_table(values: list[Any], count: int) -> np.ndarray[Any, Any] | None:
-    """Values event by event as one row for each data key, if all of them are numbers."""
-    try:
-        array = np.array(values)
-    except (ValueError, OverflowError):
-        return None
-    if array.dtype != np.float64 or array.ndim != 1:
-        return None
-    return np.ascontiguousarray(array.reshape(-1, count).T)
-
-
 def columns_of(
-    documents: Sequence[Mapping[str, Any]], keys: Sequence[str], part: str, *, floats: bool
+    documents: Sequence[Mapping[str, Any]], keys: Sequence[str], part: str
 ) -> dict[str, Values]:
     """The values of events, by data key; ``MISSING`` where an event has none.
 
@@ -157,21 +171,7 @@ def columns_of(
         documents: the events.
         keys: as described.
         part: ``data`` or ``timestamps``.
-        floats: whether all of them are, as far as is known, so that they may be converted at once.
     """
     rows = [document[part] for document in documents]
-    count = len(keys)
-    if count > 1 and set(map(len, rows)) == {count}:
-        try:
-            told = map(itemgetter(*keys), rows)
-            if floats:
-                values = list(chain.from_iterable(told))
-                array = _float_table(values, count)
-                if array is not None:
-                    return dict(zip(keys, array, strict=True))
-                told = map(itemgetter(*keys), rows)
-            return dict(zip(keys, zip(*told, strict=True), strict=True))
-        except KeyError:
-            pass  # as many, but others
     found = dict.fromkeys([*keys, *(key for row in rows for key in row)])
     return {key: [row.get(key, MISSING) for row in rows] for key in found}

@@ -34,7 +34,7 @@ class Translator:
         self._runs: dict[str, RunState] = {}
         self._of_descriptor: dict[str, RunState] = {}
         self._of_resource: dict[str, RunState] = {}
-        self._wait: dict[str, Callable[[Document], None]] = {}
+        self._wait: dict[str, Callable[[Document], Any]] = {}
         """Lets an event wait for others, by its descriptor."""
         self._strays: set[tuple[str, str]] = set()
 
@@ -72,7 +72,8 @@ class Translator:
         for name, document in documents:
             if name == "event":  # by far the most frequent: they wait, to be told together
                 try:
-                    self._wait[document["descriptor"]](document)
+                    if self._wait[document["descriptor"]](document):
+                        told += self._flushed(self._of_descriptor[document["descriptor"]])
                     continue
                 except _MALFORMED:
                     pass
@@ -109,7 +110,7 @@ class Translator:
             if name == "descriptor":
                 uid = str(document["uid"])
                 self._of_descriptor[uid] = state
-                self._wait[uid] = state.waiting[uid].append
+                self._wait[uid] = state.wait(uid)
             elif name in ("resource", "stream_resource"):
                 self._of_resource[str(document["uid"])] = state
             elif name == "stop":
@@ -170,7 +171,7 @@ def _bulk(state: RunState, document: Document) -> list[ScanEvent]:
     told = state.flush()
     for events in document.values():
         for event in events:
-            state.event(event)
+            told += state.event(event)
     return [*told, *state.flush()]
 
 
