@@ -76,6 +76,7 @@ class DocumentQueue:
             self._seal(item[0], item[1])
             held = self._held + size
             if self._spilled or held > self._budget:
+                self._gathering.clear()
                 if self._behind or not self._to_file(item):
                     (self._behind if self._spilled else self._items).append(item)
             else:
@@ -91,7 +92,7 @@ class DocumentQueue:
                     self._changed.notify_all()
 
     def put_event(self, document: Any) -> None:
-        """Take an event, as ``put`` does; of one that is like those before only the values stay.
+        """Take an event, as ``put`` does; of those that are alike only the values stay.
 
         Raises:
             LookupError: it has no descriptor.
@@ -100,36 +101,26 @@ class DocumentQueue:
         uid = document["descriptor"]
         with self._lock:
             events = self._gathering.get(uid)
-            if events is not None:
-                held = self._held + events.nbytes
-                try:
-                    if held <= self._budget and events.take(document):
-                        self._held = held
-                        if held > self._enough and not self._told:
-                            self._hurry()
-                        return
-                except (LookupError, TypeError):
-                    pass  # it is for those who look at it closely
-        if events is not None or not self._begin(uid, document):
-            self.put(("event", document, None))
+            if events is not None and self._held < self._budget:
+                events.add(document)
+                self._held += events.nbytes
+                if self._held > self._enough and not self._told:
+                    self._hurry()
+                return
+        self._begin(uid, document)
 
-    def _begin(self, uid: Any, document: Any) -> bool:
+    def _begin(self, uid: Any, document: Any) -> None:
         """Gather events of a descriptor, from this one on, if they can be."""
-        described = self._described.get(uid)
-        if described is None:
-            return False
+        described, size = self._described.get(uid), _size_of(document)
+        data = document["data"]
+        if described is None or size > _LARGEST or not isinstance(data, Mapping):
+            self.put(("event", document, None))
+            return
         events = described.another()
-        try:
-            if not events.take(document):
-                return False
-        except (LookupError, TypeError):
-            return False
-        size = sum(map(_length, document["data"].values()))
-        if size > _LARGEST:
-            return False
-        events.nbytes += size
+        if not all(type(one) is float for one in data.values()):
+            events.nbytes = size
+        events.add(document)
         self.put((EVENTS, events, None))
-        return True
 
     def _hurry(self) -> None:
         self._awake = self._told = self._urgent = True
@@ -137,7 +128,7 @@ class DocumentQueue:
 
     def _gather(self, events: Events) -> None:
         for one in [*self._gathering.values()]:
-            if one.stream == events.stream:  # which event of a stream is last is no matter of taste
+            if one.stream == events.stream:  # a row may be measured again
                 del self._gathering[one.descriptor]
         self._gathering[events.descriptor] = events
 

@@ -1,188 +1,142 @@
-"""Events that are gathered by value are told as those that are looked at one by one."""
+"""Events that are alike are gathered by value, and all events stay in their order."""
 
-import math
 import pickle
-from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 from tests.support_bluesky import Run
 
 from nexus_writer_service.bluesky.queue import DocumentQueue
-from nexus_writer_service.model.description import ChannelName
-from nexus_writer_service.model.events import Extended, Lost, Points
-from nexus_writer_service.sources.bluesky.batches import EVENTS, Events
+from nexus_writer_service.model.events import Points
+from nexus_writer_service.sources.bluesky.batches import EVENTS, Batch, Events
 from nexus_writer_service.sources.bluesky.documents import Translator
 
 KEYS = ("a", "b")
-floats = st.floats(width=64)
-odd = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-(2**70), 2**70),
-    st.text(max_size=3),
-    st.lists(floats, max_size=3),
-    st.floats(width=32).map(np.float32),
-    floats.map(lambda one: np.array([one])),
-)
-values = st.one_of(floats, floats, floats, odd)
-data = st.one_of(
-    st.fixed_dictionaries(dict.fromkeys(KEYS, floats)),
-    st.fixed_dictionaries(dict.fromkeys(KEYS, values)),
-)
-"""All keys: what a column becomes does depend on which events are taken together."""
-numbers = st.one_of(st.just(0), st.just(0), st.integers(-2, 2))
-"""How far a seq_num is from the one that is expected."""
-stamped = st.just(True)
-batches = st.lists(
-    st.lists(st.tuples(data, numbers, stamped), min_size=1, max_size=6), min_size=1, max_size=4
-)
-
-
-def documents(run, told):
-    """The events of a run in batches."""
-    number = 0
-    for batch in told:
-        made = []
-        for row, off, stamps in batch:
-            number = max(1, number + 1 + off)
-            document = {
-                "uid": f"e{number}",
-                "descriptor": run.uid_of_descriptor,
-                "seq_num": number,
-                "data": row,
-                "timestamps": dict.fromkeys(row, 1.7e9 + number) if stamps else {},
-            }
-            made.append(document)
-        yield made
+BOTH = {"a": 1.0, "b": 2.0}
+BLOCK = 32
 
 
 class OneStream:
     """A run with one stream of two numbers."""
 
-    def __init__(self) -> None:
+    def __init__(self, **more):
         self.run = Run()
-        self.descriptor = self.run.descriptor(list(KEYS))
-        self.uid_of_descriptor = self.descriptor[1]["uid"]
+        self.descriptor = self.run.descriptor(list(KEYS), **more)
 
-    def begun(self):
-        translator = Translator()
-        translator.begin(self.run.start()[1], "/data/run.h5")
-        return translator, translator.feed([self.descriptor])
+    def events(self, *data):
+        return [self.run.event(self.descriptor, **one)[1] for one in data]
 
-
-def columns(events):
-    """Of each channel its type, its values by row as text, and its rows without any."""
-    channels = next(one.scan.channels for one in reversed(events) if isinstance(one, Extended))
-    found: dict[ChannelName, tuple[Any, dict[int, str], set[int]]]
-    found = {name: ((one.dtype, one.shape), {}, set()) for name, one in channels.items()}
-    for event in events:
-        if isinstance(event, Points):
-            (dtype, _), rows, lost = found[event.channel]
-            points = [value for batch in event.batches for value in batch]
-            for row, value in enumerate(points, event.start):
-                rows[row] = str(np.asarray(value).astype(dtype).tolist())
-                if event.again:
-                    lost.discard(row)
-        elif isinstance(event, Lost) and event.channel in found:
-            assert event.stop is not None
-            found[event.channel][2].update(range(event.start, event.stop))
-    for _, rows, lost in found.values():
-        for row in lost:  # fill, now or at the end
-            rows.pop(row, None)
-    return found
+    def gathered(self, *data):
+        """Events as they are kept."""
+        events = Events.of(self.descriptor[1])
+        for document in self.events(*data):
+            events.add(document)
+        return events
 
 
-def in_documents(stream, batched):
-    translator, told = stream.begun()
-    for batch in batched:
-        told += translator.feed([("event", document) for document in batch])
-    return told, translator
-
-
-def gathered(stream, batched):
-    translator, told = stream.begun()
+def queue_of(*streams):
     queue = DocumentQueue()
-    queue.put((*stream.descriptor, None))
+    for stream in streams:
+        queue.put((*stream.descriptor, None))
     queue.take(0.0, 0.0)
-    for batch in batched:
-        for document in batch:
-            queue.put_event(document)
-        told += translator.feed([item[:2] for item in queue.take(0.0, 0.0)])
-    return told, translator
+    return queue
 
 
-@given(told=batches)
-@example(told=[[({"a": 1.0, "b": 2.0}, 0, True)], [({"a": 1.0, "b": 2**70}, 0, True)]])
-@example(told=[[({"a": 1.0, "b": 2.0}, 0, True)], [({"a": True, "b": "x"}, 0, True)]])
-@example(told=[[({"a": 1, "b": 2.0}, 0, True)] * 3, [({"a": math.inf, "b": 2}, -1, True)] * 3])
-@example(told=[[({"a": 1.0, "b": 2.0, "ghost": 1}, 0, True), ({"a": 1.0, "b": 2.0}, 0, True)]])
-def test_columns_do_not_depend_on_how_events_are_gathered(told):
+def numbers(events):
+    """The seq_num of all events."""
+    return [
+        number
+        for part in events.parts()
+        for number in (
+            part.numbers if isinstance(part, Batch) else [one["seq_num"] for one in part]
+        )
+    ]
+
+
+def test_floats_are_kept_as_numbers():
+    (batch,) = OneStream().gathered(*[BOTH] * (BLOCK + 3)).parts()
+    assert batch.numbers == list(range(1, BLOCK + 4))
+    assert {key: column.dtype for key, column in batch.data.items()} == dict.fromkeys(KEYS, float)
+    assert batch.data["b"].tolist() == [2.0] * (BLOCK + 3)
+
+
+@pytest.mark.parametrize("value", [1, True, np.float64(1.5), np.float32(1.5), "1.5", None])
+def test_what_is_no_float_stays_what_it_is(value):
+    (batch,) = OneStream().gathered(*[BOTH] * BLOCK, {"a": 1.0, "b": value}).parts()
+    assert batch.data["b"][-1] is value
+    assert list(batch.data["a"]) == [1.0] * (BLOCK + 1)
+
+
+@pytest.mark.parametrize("odd", [{"a": 1.0}, {"a": 1.0, "c": 2.0}, {**BOTH, "c": 3.0}])
+def test_events_with_other_keys_stay_documents_in_their_place(odd):
+    data = [*[BOTH] * BLOCK, odd, *[BOTH] * BLOCK]
+    events = OneStream().gathered(*data)
+    first, others, last = [*events.parts(), None][:3]
+    assert isinstance(first, Batch)
+    assert [one["data"] for one in others] == data[BLOCK : 2 * BLOCK]
+    assert (last.numbers if last else [others[-1]["seq_num"]])[-1] == 2 * BLOCK + 1
+    assert numbers(events) == list(range(1, 2 * BLOCK + 2))
+
+
+def test_events_are_gathered_until_they_are_taken():
     stream = OneStream()
-    ends = []
-    for way in (in_documents, gathered):
-        events, translator = way(stream, documents(stream, told))
-        stop = {"uid": "s", "run_start": stream.run.uid, "exit_status": "success"}
-        ends.append(columns(events + translator.feed([("stop", stop)])))
-    assert ends[0] == ends[1]
-
-
-def test_alike_events_are_gathered_and_odd_ones_stay_in_their_place():
-    stream = OneStream()
-    queue = DocumentQueue()
-    queue.put((*stream.descriptor, None))
-    good = ({"a": 1.0, "b": 2.0}, 0, True)
-    (made,) = documents(stream, [[good, good, ({"a": 1.0}, 0, True), good]])
-    for document in made:
+    queue = queue_of(stream)
+    for document in stream.events(BOTH, BOTH):
         queue.put_event(document)
-    _, first, odd_one, last = queue.take(0.0, 0.0)
-    assert (first[0], odd_one[0], last[0]) == (EVENTS, "event", EVENTS)
-    assert (first[1].numbers, last[1].numbers) == ([1, 2], [4])
-    queue.put_event(made[0])
-    assert last[1].numbers == [4]  # what was taken grows no more
+    ((name, events, _),) = queue.take(0.0, 0.0)
+    assert name == EVENTS
+    (document,) = stream.events(BOTH)
+    queue.put_event(document)
+    assert numbers(events) == [1, 2]
 
 
 def test_what_is_gathered_is_not_overtaken_by_what_comes_later():
     stream = OneStream()
-    queue = DocumentQueue()
-    queue.put((*stream.descriptor, None))
-    (made,) = documents(stream, [[({"a": 1.0, "b": 2.0}, 0, True)] * 2])
-    queue.put_event(made[0])
-    queue.put(("stop", {}, None))
-    queue.put_event(made[1])
-    assert [name for name, *_ in queue.take(0.0, 0.0)] == ["descriptor", EVENTS, "stop", EVENTS]
+    queue = queue_of(stream)
+    for document in stream.events(BOTH, BOTH):
+        queue.put_event(document)
+        queue.put(("stop", {}, None))
+    assert [name for name, *_ in queue.take(0.0, 0.0)] == [EVENTS, "stop", EVENTS, "stop"]
+
+
+@pytest.mark.parametrize(("name", "items"), [("primary", 3), ("other", 2)])
+def test_events_of_one_stream_stay_in_order_also_with_two_descriptors(name, items):
+    one, other = OneStream(uid="one"), OneStream(uid="other", name=name)
+    queue = queue_of(one, other)
+    for stream in (one, other, one):
+        for document in stream.events(BOTH):
+            queue.put_event(document)
+    assert len(queue.take(0.0, 0.0)) == items
 
 
 def test_beyond_the_budget_nothing_that_was_gathered_is_lost():
     stream = OneStream()
-    queue = DocumentQueue(budget=1000)
+    queue = DocumentQueue(budget=3000)
     queue.put((*stream.descriptor, None))
-    (made,) = documents(stream, [[({"a": 1.0, "b": 2.0}, 0, True)] * 50])
-    for document in made:
+    for document in stream.events(*[BOTH] * 200):
         queue.put_event(document)
     assert queue.spilled
     found = []
     while len(queue):
         for name, document, _ in queue.take(0.0, 0.0):
             if name == EVENTS:
-                found += document.numbers
+                found += numbers(document)
             elif name == "event":
                 found.append(document["seq_num"])
-    assert found == list(range(1, 51))
+    assert found == list(range(1, 201))
 
 
-@pytest.mark.parametrize("keys", [("a",), KEYS])
-def test_events_of_other_keys_than_those_of_their_run_are_looked_at_one_by_one(keys):
+@pytest.mark.parametrize("keys", [("a",), KEYS, (*KEYS, "c")])
+def test_events_of_other_keys_than_those_of_their_run_are_told(keys):
     stream = OneStream()
-    translator, told = stream.begun()
+    translator = Translator()
+    translator.begin(stream.run.start()[1], "/data/run.h5")
+    translator.feed([stream.descriptor])
     events = Events.of({**stream.descriptor[1], "data_keys": {key: {} for key in keys}})
-    document = {"data": dict.fromkeys(keys, 1.0), "timestamps": dict.fromkeys(keys, 2.0)}
-    assert events is not None
-    assert events.take({**document, "seq_num": 1})
+    for document in stream.events(dict.fromkeys(keys, 1.0)):
+        events.add(document)
     again = pickle.loads(pickle.dumps(events))  # noqa: S301 - as when it is spilled
-    told += translator.feed([(EVENTS, again)])
+    told = translator.feed([(EVENTS, again)])
     assert {one.channel for one in told if isinstance(one, Points)} == {
         f"primary/{key}{part}" for key in keys for part in ("", "@EPOCH", "@time")
     }

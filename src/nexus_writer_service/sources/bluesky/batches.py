@@ -1,9 +1,8 @@
 """Events of one descriptor, turned into the values of each data key."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain
+from itertools import chain, groupby
 from operator import itemgetter
 from struct import pack
 from typing import Any, Final, Self
@@ -12,21 +11,33 @@ import numpy as np
 
 from nexus_writer_service.sources.bluesky.columns import MISSING, Values
 
-Table = Callable[[Mapping[str, Any]], tuple[Any, ...]]
-"""The values of some keys, in their order."""
+Document = Mapping[str, Any]
 
 EVENTS: Final = "events"
 """Stands where documents have their name, for ``Events``."""
+_BLOCK: Final = 32
+"""Events that are packed at once, while they are in the processor's cache."""
 _EVENT_BYTES: Final = 64
-_KEY_BYTES: Final = 32
-_BLOCK: Final = 64
-"""Events whose values are packed at once, while they are in the processor's cache."""
+_KEY_BYTES: Final = 24
+
+_data, _stamps, _number = map(itemgetter, ("data", "timestamps", "seq_num"))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events of one descriptor."""
+
+    descriptor: str
+    numbers: Sequence[Any]
+    """Their ``seq_num``."""
+    data: Mapping[str, Values]
+    stamps: Mapping[str, Values]
 
 
 class Events:
-    """Events of one descriptor that have all of its data keys and no others, without the rest.
+    """Events of one descriptor: of those that have all of its data keys and no others, the values.
 
-    To keep their values takes a tenth of the memory of the documents, and less time later.
+    To keep these takes a tenth of the memory of the documents, and less time later.
 
     Args:
         descriptor: uid.
@@ -38,19 +49,13 @@ class Events:
         self.descriptor = descriptor
         self.stream = stream
         self.keys = keys
-        self.numbers: list[Any] = []
-        """Their ``seq_num``."""
         self.nbytes = _EVENT_BYTES + len(keys) * _KEY_BYTES
         """Memory that one more event takes, roughly."""
-        self._pick = _pick(keys)
-        self._values: list[Any] = []
-        """Of the newest events, event by event in the order of the keys."""
-        self._stamps: list[Any] = []
-        self._blocks: list[tuple[Values, Values]] = []
-        """Those of the events before: values and stamps, as numbers if all of them are floats."""
+        self._newest: list[Document] = []
+        self._blocks: list[_Block | list[Document]] = []
 
     @classmethod
-    def of(cls, descriptor: Mapping[str, Any]) -> Self | None:
+    def of(cls, descriptor: Document) -> Self | None:
         """For the events of a descriptor; None if these need to be looked at one by one.
 
         Raises:
@@ -68,51 +73,43 @@ class Events:
         """The same without events."""
         return type(self)(self.descriptor, self.stream, self.keys)
 
-    def take(self, document: Mapping[str, Any]) -> bool:
-        """Take an event; tells whether it could be taken.
-
-        Raises:
-            LookupError, TypeError: it could not.
-        """
-        data, stamps, number = document["data"], document["timestamps"], document["seq_num"]
-        if not len(data) == len(stamps) == len(self.keys):
-            return False
-        values, stamps = self._pick(data), self._pick(stamps)
-        self._values += values
-        self._stamps += stamps
-        self.numbers.append(number)
-        if not len(self.numbers) % _BLOCK:
+    def add(self, document: Document) -> None:
+        """Take an event, whatever it is like."""
+        newest = self._newest
+        newest.append(document)
+        if len(newest) == _BLOCK:
             self._pack()
-        return True
 
     def _pack(self) -> None:
-        self._blocks.append((_packed(self._values), _packed(self._stamps)))
-        self._values, self._stamps = [], []
+        newest, self._newest = self._newest, []
+        self._blocks.append(_packed(newest, self.keys) or newest)
 
-    def batch(self) -> "Batch":
-        """Column by column."""
-        if self._values:
+    def parts(self) -> Iterator["Batch | list[Document]"]:
+        """All of them in order: column by column, or as documents those that are not alike."""
+        if self._newest:
             self._pack()
-        values, stamps = zip(*self._blocks, strict=True)
+        for alike, blocks in groupby(self._blocks, lambda one: isinstance(one, _Block)):
+            if alike:
+                yield self._batch([block for block in blocks if isinstance(block, _Block)])
+            else:
+                yield [*chain.from_iterable(block for block in blocks if isinstance(block, list))]
+
+    def _batch(self, blocks: Sequence["_Block"]) -> Batch:
         return Batch(
             self.descriptor,
-            self.numbers,
-            _columns(self.keys, values),
-            _columns(self.keys, stamps),
+            [number for block in blocks for number in block.numbers],
+            _columns(self.keys, [block.values for block in blocks]),
+            _columns(self.keys, [block.stamps for block in blocks]),
         )
 
-    def documents(self) -> list[dict[str, Any]]:
-        """They as documents, with what is known of them."""
-        batch = self.batch()
-        return [
-            {
-                "descriptor": self.descriptor,
-                "seq_num": number,
-                "data": {key: batch.data[key][index] for key in self.keys},
-                "timestamps": {key: batch.stamps[key][index] for key in self.keys},
-            }
-            for index, number in enumerate(self.numbers)
-        ]
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Some events: what they have, event by event in the order of the keys."""
+
+    numbers: list[Any]
+    values: Values
+    stamps: Values
 
 
 def event_keys(described: Mapping[str, Any]) -> tuple[str, ...]:
@@ -122,20 +119,26 @@ def event_keys(described: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _pick(keys: tuple[str, ...]) -> Table:
-    if len(keys) > 1:
-        return itemgetter(*keys)
-    (key,) = keys
-    return partial(_one, key)
+def _packed(documents: Sequence[Document], keys: tuple[str, ...]) -> _Block | None:
+    """What events have, if they have all keys and no others."""
+    # In as few steps as can be: whoever puts events waits meanwhile.
+    pick: Callable[[Document], tuple[Any, ...]] = (
+        itemgetter(*keys) if len(keys) > 1 else lambda values: (values[keys[0]],)
+    )
+    try:
+        data, stamps = [*map(_data, documents)], [*map(_stamps, documents)]
+        if {*map(len, data), *map(len, stamps)} != {len(keys)}:
+            return None
+        values = [*chain.from_iterable(map(pick, data))]
+        times = [*chain.from_iterable(map(pick, stamps))]
+        return _Block([*map(_number, documents)], _floats(values), _floats(times))
+    except (LookupError, TypeError):
+        return None  # it is for those who look at it closely
 
 
-def _one(key: str, values: Mapping[str, Any]) -> tuple[Any]:
-    return (values[key],)
-
-
-def _packed(values: list[Any]) -> Values:
+def _floats(values: list[Any]) -> Values:
     """Values as an array if all are floats, and nothing that only can be made one."""
-    # Faster than numpy, which takes integers among floats for floats, and for each other.
+    # Faster than numpy, which takes integers among floats for floats.
     if [*map(type, values)].count(float) == len(values):
         return np.frombuffer(pack(f"{len(values)}d", *values))
     return values
@@ -151,20 +154,7 @@ def _columns(keys: Sequence[str], blocks: Sequence[Values]) -> dict[str, Values]
     return {key: values[number::count] for number, key in enumerate(keys)}
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Events of one descriptor."""
-
-    descriptor: str
-    numbers: Sequence[Any]
-    """Their ``seq_num``."""
-    data: Mapping[str, Values]
-    stamps: Mapping[str, Values]
-
-
-def columns_of(
-    documents: Sequence[Mapping[str, Any]], keys: Sequence[str], part: str
-) -> dict[str, Values]:
+def columns_of(documents: Sequence[Document], keys: Sequence[str], part: str) -> dict[str, Values]:
     """The values of events, by data key; ``MISSING`` where an event has none.
 
     Args:

@@ -109,9 +109,13 @@ class RunState:
         """Many events of one descriptor, which need not wait."""
         told = self.flush()
         stream = self._stream(events.descriptor)
-        if events.keys != self.keys[events.descriptor]:
-            return [*told, *self._one_by_one(events.descriptor, events.documents())]
-        return [*told, *self._told(stream, stream.take(events.batch()))]
+        for part in events.parts():
+            if isinstance(part, Batch):
+                self._undescribed(stream, part)
+                told += self._told(stream, stream.take(part))
+            else:
+                told += self._batched(events.descriptor, part)
+        return told
 
     def page(self, document: Document) -> list[ScanEvent]:
         """Many events of one descriptor."""
