@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -330,6 +331,11 @@ class Engine:
         self._tell(status.key, one.begin, RunResult(status.key, file, verdict, error))
 
 
+@cache
+def _version() -> str:
+    return version("nexus_writer_service")
+
+
 class _Service:
     """The scribe and what it needs, started."""
 
@@ -348,7 +354,7 @@ class _Service:
             disk=self._disk,
             layout=layout,
             profiler=Profiler(),
-            version=version("nexus_writer_service"),
+            version=_version(),
             record=record,
             finish=finish,
             files_patience=engine.files_patience,

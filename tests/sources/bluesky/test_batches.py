@@ -19,7 +19,7 @@ BLOCK = 32
 class OneStream:
     """A run with one stream of two numbers."""
 
-    def __init__(self, **more):
+    def __init__(self, **more) -> None:
         self.run = Run()
         self.descriptor = self.run.descriptor(list(KEYS), **more)
 
@@ -29,6 +29,7 @@ class OneStream:
     def gathered(self, *data):
         """Events as they are kept."""
         events = Events.of(self.descriptor[1])
+        assert events is not None
         for document in self.events(*data):
             events.add(document)
         return events
@@ -133,6 +134,7 @@ def test_events_of_other_keys_than_those_of_their_run_are_told(keys):
     translator.begin(stream.run.start()[1], "/data/run.h5")
     translator.feed([stream.descriptor])
     events = Events.of({**stream.descriptor[1], "data_keys": {key: {} for key in keys}})
+    assert events is not None
     for document in stream.events(dict.fromkeys(keys, 1.0)):
         events.add(document)
     again = pickle.loads(pickle.dumps(events))  # noqa: S301 - as when it is spilled

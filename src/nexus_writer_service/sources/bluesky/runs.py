@@ -56,6 +56,8 @@ class RunState:
     keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The data keys that events have themselves, by uid of the descriptor."""
     resources: dict[str, Document] = field(default_factory=dict)
+    paths: dict[str, str] = field(default_factory=dict)
+    """Of their files, those that were asked for."""
     datums: dict[str, tuple[str, Document]] = field(default_factory=dict)
     waiting: dict[str, list[Document]] = field(default_factory=dict)
     """Events that wait to be told together, by name of their stream."""
@@ -139,7 +141,9 @@ class RunState:
     def resource(self, document: Document) -> list[ScanEvent]:
         """Where values in files are."""
         events = self.flush()
-        self.resources[str(document["uid"])] = document
+        uid = str(document["uid"])
+        self.resources[uid] = document
+        self.paths.pop(uid, None)
         return events
 
     def datum(self, document: Document) -> list[ScanEvent]:
@@ -181,7 +185,7 @@ class RunState:
         shape = tuple(int(length or 0) for length in stream.described(key).get("shape") or ())
         block = streamed_block(resource, document, shape, path)
         if block is not None:
-            located = stream.locate(key, first - 1, block, str(resource["uid"]))
+            located = stream.locate(key, first - 1, [block], str(resource["uid"]))
             return [*events, *self._told(stream, [located])]
         uris = streamed_uris(resource, document, shape, path)
         return [*events, *self._told(stream, stream.refer(key, first - 1, uris))]
@@ -298,7 +302,9 @@ class RunState:
         if datum_id not in self.datums or resource is None:
             return Found(missing=f"no datum document {datum_id} was received")
         try:
-            path = self._path(resource, resource_path(resource))
+            path = self.paths.get(uid)
+            if path is None:
+                path = self.paths[uid] = self._path(resource, resource_path(resource))
             block = datum_block(resource, settings, path)
             if block is None:
                 return Found(uri=datum_uri(resource, settings, path), resource=uid)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
@@ -31,6 +32,7 @@ from nexus_writer_service.sources.bluesky.keys import (
     described_dtype,
 )
 from nexus_writer_service.sources.bluesky.rows import Rows, Segment
+from nexus_writer_service.sources.bluesky.stamps import epochs
 
 _ENDS: Final = ("baseline",)
 """Streams that are read at the start and at the end of a run: their values are named apart."""
@@ -113,15 +115,18 @@ class StreamState:
         found = [one["data_keys"][key] for one in self.descriptors if key in one["data_keys"]]
         return found[0] if found else {}
 
-    def locate(self, key: str, row: int, block: FileBlock, resource: str) -> list[ScanEvent]:
+    def locate(
+        self, key: str, row: int, blocks: Sequence[FileBlock], resource: str
+    ) -> list[ScanEvent]:
         """Values that are in a file.
 
         Args:
             key: the data key.
             row: of the first of them.
-            block: where they are.
+            blocks: where they are, in order.
             resource: uid of the resource.
         """
+        block = blocks[0]
         state = self.keys.get(key)
         if state is None:
             external = {"file": block.path, "address": block.data_path, "resource": resource}
@@ -137,9 +142,9 @@ class StreamState:
         if row > state.rows:
             reason = "no document told where they are"
             events.append(Lost(self.run, state.described.value, state.rows, row, reason))
-        events.append(Located(self.run, state.described.value, row, (block,)))
-        state.rows = max(state.rows, row + block.points)
-        return events
+        located = Located(self.run, state.described.value, row, tuple(blocks))
+        state.rows = max(state.rows, row + located.count)
+        return [*events, located]
 
     def refer(self, key: str, row: int, uris: Sequence[str]) -> Iterator[list[ScanEvent]]:
         """Values in files that HDF5 cannot map: texts that say where they are."""
@@ -249,7 +254,7 @@ class StreamState:
         """Tell values from the first one on; returns how many."""
         state = self.keys.get(key)
         if state is not None and state.located:
-            events += self._stamps(state, _epochs(stamps, len(values)), part)
+            events += self._stamps(state, epochs(stamps, len(values)), part)
             return len(values)
         column = state.column if state is not None else Column()
         taken = column.take(values)
@@ -268,7 +273,7 @@ class StreamState:
         else:
             events += self._points(told.value, row, taken)
         state.rows = max(state.rows, row + taken.count)
-        events += self._stamps(state, _epochs(stamps, taken.count), part)
+        events += self._stamps(state, epochs(stamps, taken.count), part)
         return taken.count
 
     def _unwritten(self, key: str, taken: Taken) -> None:
@@ -283,18 +288,26 @@ class StreamState:
     ) -> Values:
         """Tell which values are in files; returns the others, and references to the rest."""
         left = list(values)
+        found: list[tuple[int, str, FileBlock]] = []
         for number, value in enumerate(values):
             if not isinstance(value, str):
                 continue  # it was filled in already
-            found = self.find(key, value)
             row = segment.row + number
-            if found.block is not None:
-                events += self.locate(key, row, found.block, found.resource)
-            elif found.uri:
-                left[number] = found.uri
+            one = self.find(key, value)
+            if one.block is not None:
+                found.append((row, one.resource, one.block))
+            elif one.uri:
+                left[number] = one.uri
             else:
                 left[number] = MISSING
-                self.warnings.append(f"stream {self.name}: {key}, row {row}: {found.missing}")
+                self.warnings.append(f"stream {self.name}: {key}, row {row}: {one.missing}")
+        # Rows that follow each other, of one resource, are told together.
+        for (_, resource), alike in groupby(
+            enumerate(found), lambda one: (one[1][0] - one[0], one[1][1])
+        ):
+            together = [one for _, one in alike]
+            blocks = [block for _, _, block in together]
+            events += self.locate(key, together[0][0], blocks, resource)
         return left
 
     def _tell(self, state: DataKey, key: str, taken: Taken) -> None:
@@ -328,25 +341,25 @@ class StreamState:
         return events
 
     def _stamps(
-        self, state: DataKey, epochs: np.ndarray[Any, Any], segment: Segment
+        self, state: DataKey, times: np.ndarray[Any, Any], segment: Segment
     ) -> list[ScanEvent]:
         told = state.described
-        if not len(epochs):
+        if not len(times):
             return []
         if told.first_epoch != told.first_epoch:
-            there = epochs[~np.isnan(epochs)]
+            there = times[~np.isnan(times)]
             if not len(there):
                 return []
             state.described = told = replace(told, first_epoch=float(there[0]))
             self.changed = True
         row, again = segment.row, segment.again
         if row > state.stamps:
-            epochs = np.concatenate([np.full(row - state.stamps, np.nan), epochs])
+            times = np.concatenate([np.full(row - state.stamps, np.nan), times])
             row = state.stamps
-        state.stamps = max(state.stamps, row + len(epochs))
+        state.stamps = max(state.stamps, row + len(times))
         return [
-            Points(self.run, told.epoch, row, (epochs,), again=again),
-            Points(self.run, told.elapsed, row, (epochs - told.first_epoch,), again=again),
+            Points(self.run, told.epoch, row, (times,), again=again),
+            Points(self.run, told.elapsed, row, (times - told.first_epoch,), again=again),
         ]
 
     def _begin(
@@ -383,24 +396,3 @@ def _each(values: list[Any]) -> tuple[np.ndarray[Any, Any], ...]:
 def _filled(column: Column, count: int) -> np.ndarray[Any, Any]:
     sample = [max(length, 0) for length in column.sample]
     return np.full([count, *sample], column.fill, column.dtype)
-
-
-def _epochs(stamps: Values, count: int) -> np.ndarray[Any, Any]:
-    """The first time stamps as numbers; NaN for those that are none, or not there."""
-    stamps = stamps[:count]
-    if isinstance(stamps, np.ndarray) and stamps.dtype == np.float64 and len(stamps) == count:
-        return stamps
-    try:
-        epochs = np.array(stamps, float)
-    except (TypeError, ValueError, OverflowError):
-        epochs = np.empty(())
-    if len(stamps) == count and epochs.shape != (count,):
-        epochs = np.array([_epoch(stamp) for stamp in stamps])
-    return epochs if epochs.shape == (count,) else np.full(count, np.nan)
-
-
-def _epoch(stamp: Any) -> float:
-    try:
-        return float("nan") if np.ndim(stamp) else float(stamp)
-    except (TypeError, ValueError, OverflowError):
-        return float("nan")
