@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import IO, Any, Final
 
-from nexus_writer_service.sources.bluesky.batches import EVENTS, Events
+from nexus_writer_service.sources.bluesky.batches import BLOCK, EVENTS, Events
 
 _log = logging.getLogger(__name__)
 
@@ -101,11 +101,11 @@ class DocumentQueue:
         uid = document["descriptor"]
         with self._lock:
             events = self._gathering.get(uid)
-            if events is not None and self._held < self._budget:
-                events.add(document)
-                self._held += events.nbytes
-                if self._held > self._enough and not self._told:
-                    self._hurry()
+            if events is not None:
+                newest = events.newest
+                newest.append(document)
+                if len(newest) == BLOCK:
+                    self._pack(events)
                 return
         self._begin(uid, document)
 
@@ -119,12 +119,18 @@ class DocumentQueue:
         events = described.another()
         if not all(type(one) is float for one in data.values()):
             events.nbytes = size
-        events.add(document)
+        events.newest.append(document)
         self.put((EVENTS, events, None))
 
-    def _hurry(self) -> None:
-        self._awake = self._told = self._urgent = True
-        self._changed.notify_all()
+    def _pack(self, events: Events) -> None:
+        """Account for events in blocks: one at a time would cost as much as to take them."""
+        events.pack()
+        self._held += BLOCK * events.nbytes
+        if self._held > self._budget:
+            self._gathering.clear()
+        if self._held > self._enough and not self._told:
+            self._awake = self._told = self._urgent = True
+            self._changed.notify_all()
 
     def _gather(self, events: Events) -> None:
         for one in [*self._gathering.values()]:

@@ -8,12 +8,11 @@ from tests.support_bluesky import Run
 
 from nexus_writer_service.bluesky.queue import DocumentQueue
 from nexus_writer_service.model.events import Points
-from nexus_writer_service.sources.bluesky.batches import EVENTS, Batch, Events
+from nexus_writer_service.sources.bluesky.batches import BLOCK, EVENTS, Batch, Events
 from nexus_writer_service.sources.bluesky.documents import Translator
 
 KEYS = ("a", "b")
 BOTH = {"a": 1.0, "b": 2.0}
-BLOCK = 32
 
 
 class OneStream:
@@ -31,7 +30,9 @@ class OneStream:
         events = Events.of(self.descriptor[1])
         assert events is not None
         for document in self.events(*data):
-            events.add(document)
+            events.newest.append(document)
+            if len(events.newest) == BLOCK:
+                events.pack()
         return events
 
 
@@ -136,7 +137,7 @@ def test_events_of_other_keys_than_those_of_their_run_are_told(keys):
     events = Events.of({**stream.descriptor[1], "data_keys": {key: {} for key in keys}})
     assert events is not None
     for document in stream.events(dict.fromkeys(keys, 1.0)):
-        events.add(document)
+        events.newest.append(document)
     again = pickle.loads(pickle.dumps(events))  # noqa: S301 - as when it is spilled
     told = translator.feed([(EVENTS, again)])
     assert {one.channel for one in told if isinstance(one, Points)} == {

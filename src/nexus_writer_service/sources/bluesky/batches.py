@@ -15,8 +15,8 @@ Document = Mapping[str, Any]
 
 EVENTS: Final = "events"
 """Stands where documents have their name, for ``Events``."""
-_BLOCK: Final = 32
-"""Events that are packed at once, while they are in the processor's cache."""
+BLOCK: Final = 32
+"""Events that are best packed at once, while they are in the processor's cache."""
 _EVENT_BYTES: Final = 64
 _KEY_BYTES: Final = 24
 
@@ -51,7 +51,8 @@ class Events:
         self.keys = keys
         self.nbytes = _EVENT_BYTES + len(keys) * _KEY_BYTES
         """Memory that one more event takes, roughly."""
-        self._newest: list[Document] = []
+        self.newest: list[Document] = []
+        """Those that are not packed; to be added to, and packed whenever they are a block."""
         self._blocks: list[_Block | list[Document]] = []
 
     @classmethod
@@ -73,21 +74,15 @@ class Events:
         """The same without events."""
         return type(self)(self.descriptor, self.stream, self.keys)
 
-    def add(self, document: Document) -> None:
-        """Take an event, whatever it is like."""
-        newest = self._newest
-        newest.append(document)
-        if len(newest) == _BLOCK:
-            self._pack()
-
-    def _pack(self) -> None:
-        newest, self._newest = self._newest, []
-        self._blocks.append(_packed(newest, self.keys) or newest)
+    def pack(self) -> None:
+        """Keep of the newest events only what they have, if they are alike."""
+        documents, self.newest = self.newest, []
+        self._blocks.append(_packed(documents, self.keys) or documents)
 
     def parts(self) -> Iterator["Batch | list[Document]"]:
         """All of them in order: column by column, or as documents those that are not alike."""
-        if self._newest:
-            self._pack()
+        if self.newest:
+            self.pack()
         for alike, blocks in groupby(self._blocks, lambda one: isinstance(one, _Block)):
             if alike:
                 yield self._batch([block for block in blocks if isinstance(block, _Block)])
