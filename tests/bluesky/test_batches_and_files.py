@@ -38,7 +38,7 @@ STREAMS: dict[str, tuple[str, dict[str, Document]]] = {
 }
 """Descriptors: two of one stream, one of another, and one whose values are in files."""
 
-NOTE = "entry/writer/data"
+NOTE, SUMMARY = "entry/writer/data", "entry/writer/description"
 
 numbers = st.floats(-10, 10, width=16)
 odd: st.SearchStrategy[Any] = st.one_of(
@@ -191,9 +191,13 @@ def content(path: Path) -> dict[str, Any]:
         attributes = {key: repr(value) for key, value in sorted(item.attrs.items())}
         if isinstance(item, h5py.Dataset):
             values = np.asarray(item[()]).tolist()
-            if name == NOTE:  # warnings of several streams are in any order
-                values = json.loads(values)
-                values["warnings"].sort()
+            if name == NOTE:  # what is said of several streams is in any order
+                values = {
+                    key: sorted(one, key=repr) if isinstance(one, list) else one
+                    for key, one in json.loads(values).items()
+                }
+            if name == SUMMARY:
+                values = sorted(values.decode().split("; "))
             found[name] = str(item.dtype), item.shape, repr(values), attributes
         else:
             found[name] = sorted(item), attributes
