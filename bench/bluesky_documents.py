@@ -27,7 +27,7 @@ def scalars(events: int, rate: float = 0.0) -> Iterator[Document]:
         rate: of them, per second; 0: as fast as possible.
     """
     keys = [f"s{signal}" for signal in range(SIGNALS)]
-    yield "start", _start(["s1"], ["s0"])
+    yield "start", _start(["s1"], ["s0"], events)
     number_key = {"source": "SIM:x", "dtype": "number", "shape": []}
     yield "descriptor", _descriptor({key: dict(number_key) for key in keys})
     begun = time.perf_counter()
@@ -44,7 +44,7 @@ def images(folder: Path) -> Iterator[Document]:
     resource = str(uuid.UUID(int=4))
     shape = [1, *FRAME]
     described = {"source": "SIM:cam", "dtype": "array", "shape": shape, "external": "FILESTORE:"}
-    yield "start", _start(["cam"], [])
+    yield "start", _start(["cam"], [], FRAMES)
     yield "descriptor", _descriptor({"cam": described})
     yield (
         "resource",
@@ -66,12 +66,13 @@ def images(folder: Path) -> Iterator[Document]:
     yield "stop", _stop(FRAMES)
 
 
-def _start(detectors: list[str], motors: list[str]) -> dict[str, Any]:
+def _start(detectors: list[str], motors: list[str], points: int) -> dict[str, Any]:
     return {
         "uid": str(uuid.UUID(int=1)),
         "time": 1.7e9,
         "scan_id": 1,
         "plan_name": "bench",
+        "num_points": points,  # as plans of bluesky tell it
         "detectors": detectors,
         "motors": motors,
     }

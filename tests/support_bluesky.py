@@ -94,6 +94,12 @@ def feed(writer: Any, documents: Iterable[Told]) -> None:
         writer.receiver(name, document)
 
 
+def only(results: Iterable[Any]) -> Any:
+    """The one result that there is."""
+    (result,) = results
+    return result
+
+
 def values(file: Any, key: str, stream: str = "primary", item: str = "value") -> Any:
     """The values of a data key in an open file; texts as a list."""
     dataset = file[f"/entry/instrument/bluesky/streams/{stream}/{key}/{item}"]

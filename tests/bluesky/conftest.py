@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from tests.support_recordings import unpack_assets
 
+from nexus_writer_service.bluesky import NXWriter
+
 
 @pytest.fixture(scope="session")
 def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -24,3 +26,12 @@ def in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         time.tzset()
         yield
     time.tzset()
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Iterator[NXWriter]:
+    """A writer that puts its files into a folder of the test."""
+    writer = NXWriter()
+    writer.file_path = tmp_path
+    yield writer
+    writer.close()

@@ -7,8 +7,9 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +23,7 @@ from nexus_writer_service.hdf5.options import FileOptions
 from nexus_writer_service.layout.bluesky import BlueskyOptions, plan
 from nexus_writer_service.layout.plan import ScanPlan
 from nexus_writer_service.model.description import ScanDescription
-from nexus_writer_service.model.events import Announced, ScanEvent
+from nexus_writer_service.model.events import Announced, Ended, Extended, ScanEvent
 from nexus_writer_service.model.tree import Group
 from nexus_writer_service.model.verdict import Outcome, Verdict
 from nexus_writer_service.service.clock import SystemClock
@@ -37,7 +38,7 @@ from nexus_writer_service.sources.bluesky.files import PathMap
 
 _log = logging.getLogger(__name__)
 
-GATHER: Final = 0.05
+GATHER: Final = 0.15
 """Seconds for which documents wait for others: many at once cost much less."""
 _LOOK: Final = 0.25
 """Seconds between two looks whether the main thread goes on."""
@@ -75,6 +76,8 @@ class _Open:
     begin: RunBegin
     options: BlueskyOptions
     path: Path
+    restyled: bool = False
+    """The options are not those of its plans so far."""
     errors: list[BaseException] = field(default_factory=list)
     known: Group | None = None
     """The tree of its newest plan."""
@@ -217,16 +220,25 @@ class Engine:
                 continue
             if isinstance(more, BlueskyOptions) and isinstance(document, Mapping):
                 one = self._open.get(str(document.get("run_start")))
-                if one is not None:
-                    one.options = more
+                if one is not None and one.options != more:
+                    one.options, one.restyled = more, True
             if name == "start":
-                scribe.submit(translator.feed(documents))
+                scribe.submit(self._restyled(translator.feed(documents)))
                 documents = []
                 self._begin(item, translator, scribe)
             elif name:
                 documents.append((name, document))
-        scribe.submit(translator.feed(documents))
+        scribe.submit(self._restyled(translator.feed(documents)))
         self._without_run(documents)
+
+    def _restyled(self, events: list[ScanEvent]) -> Iterator[ScanEvent]:
+        """Before a run ends it is planned anew if its options are not those of its start."""
+        for event in events:
+            if isinstance(event, Ended) and event.key in self._open:
+                one = self._open[event.key]
+                if one.restyled:
+                    yield Extended(event.key, event.scan)
+            yield event
 
     def _begin(self, item: Item, translator: Translator, scribe: Scribe) -> None:
         document: Any = item[1]
@@ -319,6 +331,11 @@ class Engine:
         self._tell(status.key, one.begin, RunResult(status.key, file, verdict, error))
 
 
+@cache
+def _version() -> str:
+    return version("nexus_writer_service")
+
+
 class _Service:
     """The scribe and what it needs, started."""
 
@@ -337,7 +354,7 @@ class _Service:
             disk=self._disk,
             layout=layout,
             profiler=Profiler(),
-            version=version("nexus_writer_service"),
+            version=_version(),
             record=record,
             finish=finish,
             files_patience=engine.files_patience,

@@ -4,6 +4,7 @@ Beyond a budget of memory they go to a temporary file, in order, so that a slow 
 neither holds up the RunEngine nor fills the memory.
 """
 
+import contextlib
 import logging
 import pickle
 import tempfile
@@ -12,12 +13,17 @@ from collections import deque
 from collections.abc import Mapping
 from typing import IO, Any, Final
 
+from nexus_writer_service.sources.bluesky.batches import BLOCK, EVENTS, Events
+
 _log = logging.getLogger(__name__)
 
 BUDGET: Final = 32 << 20
 """Bytes of documents in memory above which they are spilled."""
 _VALUE_BYTES: Final = 160
 """What a number and its time stamp hold in an event, roughly."""
+_MOST_DESCRIBED: Final = 1000
+_LARGEST: Final = 1 << 16
+"""Bytes of arrays and texts in an event above which to gather it is no use."""
 _MOST_READ: Final = 100
 
 
@@ -37,6 +43,11 @@ class DocumentQueue:
         self._items: list[Item] = []
         self._held = 0
         self._sizes: dict[Any, int] = {}
+        self._described: dict[Any, Events] = {}
+        """What events of a descriptor are gathered in, without any."""
+        self._gathering: dict[Any, Events] = {}
+        """Those that events can be added to: they are among the items, and nothing but events of
+        other descriptors came behind them."""
         self._spilled = 0
         self._spill: IO[bytes] | None = None
         self._read_at = 0
@@ -62,13 +73,17 @@ class DocumentQueue:
         """
         size = self._size(item)
         with self._changed:
+            self._seal(item[0], item[1])
             held = self._held + size
             if self._spilled or held > self._budget:
+                self._gathering.clear()
                 if self._behind or not self._to_file(item):
                     (self._behind if self._spilled else self._items).append(item)
             else:
                 self._items.append(item)
                 self._held = held
+                if item[0] == EVENTS:
+                    self._gather(item[1])
             if urgent or held > self._enough or not self._awake:
                 self._urgent = self._urgent or urgent or held > self._enough
                 if not self._awake or (self._urgent and not self._told):
@@ -77,20 +92,67 @@ class DocumentQueue:
                     self._changed.notify_all()
 
     def put_event(self, document: Any) -> None:
-        """Take an event, as ``put`` does in more steps.
+        """Take an event, as ``put`` does; of those that are alike only the values stay.
 
         Raises:
             LookupError: it has no descriptor.
             TypeError: it is no document.
         """
-        item = ("event", document, None)
-        size = self._sizes.get(document["descriptor"])
+        uid = document["descriptor"]
         with self._lock:
-            if size and self._awake and self._held < self._enough and not self._spilled:
-                self._items.append(item)
-                self._held += size
+            events = self._gathering.get(uid)
+            if events is not None:
+                newest = events.newest
+                newest.append(document)
+                if len(newest) == BLOCK:
+                    self._pack(events)
                 return
-        self.put(item)
+        self._begin(uid, document)
+
+    def _begin(self, uid: Any, document: Any) -> None:
+        """Gather events of a descriptor, from this one on, if they can be."""
+        described, size = self._described.get(uid), _size_of(document)
+        data = document["data"]
+        if described is None or size > _LARGEST or not isinstance(data, Mapping):
+            self.put(("event", document, None))
+            return
+        events = described.another()
+        if not all(type(one) is float for one in data.values()):
+            events.nbytes = size
+        events.newest.append(document)
+        self.put((EVENTS, events, None))
+
+    def _pack(self, events: Events) -> None:
+        """Account for events in blocks: one at a time would cost as much as to take them."""
+        events.pack()
+        self._held += BLOCK * events.nbytes
+        if self._held > self._budget:
+            self._gathering.clear()
+        if self._held > self._enough and not self._told:
+            self._awake = self._told = self._urgent = True
+            self._changed.notify_all()
+
+    def _gather(self, events: Events) -> None:
+        for one in [*self._gathering.values()]:
+            if one.stream == events.stream:  # a row may be measured again
+                del self._gathering[one.descriptor]
+        self._gathering[events.descriptor] = events
+
+    def _seal(self, name: str, document: Any) -> None:
+        """What comes now must not be overtaken by events that are added to those before it."""
+        if name != EVENTS:
+            self._gathering.clear()
+        if name == "descriptor":
+            # If there is anything wrong with it, its run is told of that.
+            with contextlib.suppress(LookupError, TypeError, AttributeError):
+                self._describe(document["uid"], Events.of(document))
+
+    def _describe(self, uid: Any, events: Events | None) -> None:
+        self._described.pop(uid, None)
+        if events is not None:
+            self._described[uid] = events
+        if len(self._described) > _MOST_DESCRIBED:  # those of long ago
+            del self._described[next(iter(self._described))]
 
     def take(self, timeout: float, gather: float) -> list[Item]:
         """Documents, oldest first; none after ``timeout`` seconds without any.
@@ -106,6 +168,7 @@ class DocumentQueue:
             if (self._items or self._spilled) and not self._urgent:
                 self._changed.wait_for(lambda: self._urgent, gather)
             self._urgent = False
+            self._gathering.clear()
             taken: list[Item] = []
             if self._items:
                 taken, self._items = self._items, []
@@ -127,6 +190,8 @@ class DocumentQueue:
     def _size(self, item: Item) -> int:
         """Bytes that a document holds, roughly: events of one descriptor are alike."""
         name, document, _ = item
+        if name == EVENTS:
+            return int(document.nbytes)
         if name != "event":
             return _size_of(document) if name.endswith("page") else _VALUE_BYTES
         try:

@@ -10,6 +10,15 @@ def joined(taken):
     return np.concatenate(taken.batches)
 
 
+def parts(column, values):
+    """What is taken of some values, part by part."""
+    found = []
+    while values:
+        found.append(column.take(values))
+        values = values[found[-1].count :]
+    return found
+
+
 @pytest.mark.parametrize(
     ("values", "dtype"),
     [
@@ -28,10 +37,10 @@ def joined(taken):
 )
 def test_the_type_is_that_of_the_values(values, dtype):
     column = Column()
-    taken = column.take(values)
-    assert taken.widened
+    taken = parts(column, values)
+    assert all(part.widened for part in taken)
     assert column.dtype == np.dtype(dtype)
-    assert len(joined(taken)) == len(values)
+    assert sum(len(joined(part)) for part in taken) == len(values)
 
 
 def test_numbers_as_before_are_taken_at_once():
@@ -52,9 +61,30 @@ def test_integers_in_a_column_of_floats_are_floats():
 
 def test_integers_beyond_64_bits_are_rounded_and_told():
     column = Column()
-    taken = column.take([1, 2**70])
-    assert taken.rounded
-    assert joined(taken).tolist() == [1.0, float(2**70)]
+    first, second = parts(column, [1, 2**70])
+    assert (first.rounded, second.rounded) == (False, True)
+    assert joined(second).tolist() == [float(2**70)]
+
+
+def test_a_value_that_needs_another_type_is_left_until_those_before_are_told():
+    column = Column()
+    column.take([1.0])
+    first, second = parts(column, [False, None, 2, "text", False])
+    assert (first.count, joined(first).dtype, first.widened) == (3, np.dtype(float), False)
+    assert (joined(second).tolist(), second.widened) == (["text", "False"], True)
+
+
+def test_values_before_the_first_one_are_skipped():
+    column = Column()
+    first, second = parts(column, [None, MISSING, [[1], [2, 3]], 4, None])
+    assert (first.count, first.batches) == (3, ())
+    assert joined(second).tolist() == [4, 0]
+
+
+def test_small_integers_among_unsigned_ones_are_floats_whichever_come_together():
+    column = Column()
+    assert joined(column.take([2**63])).dtype == np.uint64
+    assert joined(column.take([1, 2**63])).dtype == np.float64
 
 
 @pytest.mark.parametrize("nothing", [None, MISSING])
@@ -82,9 +112,10 @@ def test_nested_lists_are_arrays():
 
 def test_lengths_that_vary_are_told_by_the_sample():
     column = Column()
-    taken = column.take([np.zeros(3), np.zeros(5)])
+    first, second = parts(column, [np.zeros(3), np.zeros(5), np.zeros(2)])
     assert column.sample == (-1,)
-    assert [batch.shape for batch in taken.batches] == [(1, 3), (1, 5)]
+    assert [batch.shape for batch in first.batches] == [(1, 3)]
+    assert [batch.shape for batch in second.batches] == [(1, 5), (1, 2)]
 
 
 def test_another_rank_is_no_value_of_the_column():

@@ -37,7 +37,7 @@ def kinds(events):
 def test_a_run_is_announced_described_measured_and_ended():
     events = told(scan(Run(), points=1))
     first = ["Announced", "Prepared", "Extended", "Extended"]
-    assert kinds(events) == [*first, *["Points"] * 6, *["Sealed"] * 6, "Extended", "Ended"]
+    assert kinds(events) == [*first, *["Points"] * 6, *["Sealed"] * 6, "Ended"]
     start, end = events[0].scan, events[-1].scan
     assert (start.key, start.path, start.name) == (Run().uid, "/data/run.h5", "S0001-scan-0000000")
     assert end.end_reason == "SUCCESS"

@@ -58,6 +58,8 @@ class BlueskyPlan:
         self._view = View(run, options)
         self._options = options
         self._file = run.path or ""
+        self._given: set[ChannelName] = set()
+        """Channels whose datasets somebody has got."""
 
     @property
     def file(self) -> str:
@@ -159,9 +161,13 @@ class BlueskyPlan:
         return Group(children, attributes)
 
     def first_point(self, channel: ChannelName) -> Trees:
-        """The dataset of a channel."""
-        found = self._values.get(channel)
-        return {self._file: at(STREAMS, found[1])} if found else {}
+        """The dataset of a channel; with that of values those of their times, if there are any."""
+        if channel in self._given or channel not in self._values:
+            return {}
+        names = [channel, *self._view.times_of(channel)]
+        self._given.update(names)
+        found = [self._values[name][1] for name in names if name in self._values]
+        return {self._file: at(STREAMS, merged(*found))}
 
     def plots(self, lengths: Mapping[ChannelName, int], *, final: bool) -> Trees:
         """The default plot; that of a grid once it is over."""

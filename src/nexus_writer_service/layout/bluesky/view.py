@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
-
-import numpy as np
+from typing import Final
 
 from nexus_writer_service.layout.bluesky.names import STREAMS, object_names
 from nexus_writer_service.layout.bluesky.options import BlueskyOptions
-from nexus_writer_service.model.description import Channel, Content, Json
+from nexus_writer_service.model.description import Channel, ChannelName, Content, Json
 from nexus_writer_service.model.run import Column, Run, Stream
 
 PRIMARY: Final = "primary"
@@ -110,10 +108,14 @@ class View:
         """Whether the values are in files of other programs."""
         return self.channel(column).content is Content.LOCATED
 
-    @property
-    def dtype_of_text(self) -> np.dtype[Any]:
-        """The type of text columns."""
-        return np.dtype(object)
+    @cached_property
+    def _times(self) -> Mapping[ChannelName, tuple[ChannelName, ChannelName]]:
+        columns = [one for stream in self.run.streams.values() for one in stream.columns.values()]
+        return {column.value: (column.epoch, column.elapsed) for column in columns}
+
+    def times_of(self, channel: ChannelName) -> tuple[ChannelName, ...]:
+        """The channels of the times of a channel of values."""
+        return self._times.get(channel, ())
 
 
 def data_map(start: Mapping[str, Json], descriptor: Mapping[str, Json]) -> dict[str, list[str]]:

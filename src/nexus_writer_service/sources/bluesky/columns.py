@@ -21,6 +21,8 @@ Values = Sequence[Any] | Array
 
 MISSING: Final = object()
 """Stands for a value that an event does not have."""
+NOT_THERE: Final = "the event does not have it"
+IS_NONE: Final = "its value is None"
 _LARGE: Final = 1 << 16
 """Bytes of one value from which on copying it costs more than another batch."""
 TEXT: Final = np.dtype(object)
@@ -32,6 +34,8 @@ class Taken:
 
     batches: tuple[Array, ...]
     """All of them, each of shape (points, *sample); fill stands for those that are not there."""
+    count: int
+    """How many they are: those behind them need a type or a shape of their own."""
     missing: dict[int, str] = field(default_factory=dict)
     """Why a value is not there, by its number."""
     widened: bool = False
@@ -41,7 +45,12 @@ class Taken:
 
 
 class Column:
-    """What the values of a data key have been so far."""
+    """What the values of a data key have been so far.
+
+    What becomes of a value does not depend on which others are taken with it: it is as if they were
+    taken one by one. So a value is of the type that the column has when it comes, and is converted
+    with all others when the type widens: a False in a column of floats that becomes text is "0.0".
+    """
 
     def __init__(self) -> None:
         self.dtype: np.dtype[Any] | None = None
@@ -55,19 +64,24 @@ class Column:
         return fill_of(self.dtype or np.dtype(float))
 
     def take(self, values: Values) -> Taken:
-        """The next values as arrays of the column's type, widened if need be.
+        """The next values as arrays of the column's type.
+
+        Only the first of them may widen the type: those from the next one that does are left, to be
+        taken when these have been told. While there was none, those before the first one are
+        skipped, with no batch.
 
         Args:
             values: as the events have them; ``MISSING`` or None for none.
         """
         array = self._plain(values)
         if array is not None:
-            return Taken((array,))
+            return Taken((array,), len(values))
         if self.dtype is None and len(values) > 1:  # most often the others are like the first
             first = self._careful(values[:1])
             rest = self._plain(values[1:])
             if rest is not None:
-                return Taken((*first.batches, rest), first.missing, first.widened, first.rounded)
+                first.batches, first.count = (*first.batches, rest), len(values)
+                return first
             self.dtype, self.sample = None, ()
         return self._careful(values)
 
@@ -77,6 +91,8 @@ class Column:
             return None
         if isinstance(values, np.ndarray) and values.dtype == self.dtype and not self.sample:
             return values if values.ndim == 1 else None
+        if self.dtype == np.uint64:  # numpy takes small integers among large ones for unsigned
+            return None
         if self.sample and (len(values) == 1 or getattr(values[0], "nbytes", 0) > _LARGE):
             return None
         try:
@@ -88,54 +104,60 @@ class Column:
         return None
 
     def _careful(self, values: Values) -> Taken:
-        taken = Taken(())
+        taken = Taken((), len(values))
         items: list[Array | None] = []
         for number, value in enumerate(values):
-            item: Array | None = None
-            if value is MISSING:
-                taken.missing[number] = "the event does not have it"
-            elif value is None:
-                taken.missing[number] = "its value is None"
-            else:
-                try:
-                    item, rounded = _item(value)
-                    taken.rounded |= rounded
-                except (ValueError, TypeError, OverflowError) as error:
-                    taken.missing[number] = f"it cannot be written: {error}"
-            items.append(item)
-        before = self.dtype, self.sample
-        for number, item in enumerate(items):
+            item, rounded = self._read(number, value, taken)
             if item is not None:
-                fitting = self._fitted(item)
-                items[number] = fitting
-                if fitting is None:
-                    taken.missing[number] = (
-                        f"its shape {item.shape} is not that of the others, {self.sample}"
-                    )
-        # None first: numpy takes it for a float.
-        taken.widened = (before[0] is None) != (self.dtype is None) or before != (
-            self.dtype,
-            self.sample,
-        )
+                item = self._fitting(item)
+                if item is None:
+                    what = f"its shape {np.shape(value)} is not that of the others, {self.sample}"
+                    taken.missing[number] = what
+                elif not self._holds(item):
+                    if number:
+                        taken.count = number
+                        break
+                    self._widen(item)
+                    taken.widened = True
+            taken.rounded |= rounded
+            items.append(item)
         if self.dtype is not None:
             taken.batches = self._joined(items, self.dtype)
         return taken
 
-    def _fitted(self, item: Array) -> Array | None:
-        """Widen the column to the item; None when it cannot be one of its values."""
+    def _read(self, number: int, value: Any, taken: Taken) -> tuple[Array | None, bool]:
+        """A value, and whether it had to be rounded; None when there is none."""
+        if value is MISSING:
+            taken.missing[number] = NOT_THERE
+        elif value is None:
+            taken.missing[number] = IS_NONE
+        else:
+            try:
+                return _item(value)
+            except (ValueError, TypeError, OverflowError) as error:
+                taken.missing[number] = f"it cannot be written: {error}"
+        return None, False
+
+    def _fitting(self, item: Array) -> Array | None:
+        """The item as one of as many axes as the column has; None when it is not."""
+        if self.dtype is None or item.ndim == len(self.sample):
+            return item
+        return item.reshape(()) if item.size == 1 and not self.sample else None
+
+    def _holds(self, item: Array) -> bool:
+        return (
+            self.dtype is not None
+            and wider(self.dtype, item.dtype) == self.dtype
+            and all(map(_in_axis, self.sample, item.shape))
+        )
+
+    def _widen(self, item: Array) -> None:
         if self.dtype is None:
             self.dtype, self.sample = item.dtype, item.shape
-            return item
-        if item.ndim != len(self.sample):
-            if item.size != 1 or self.sample:
-                return None
-            item = item.reshape(())
+            return
         self.dtype = wider(self.dtype, item.dtype)
-        self.sample = tuple(
-            -1 if known != length else known
-            for known, length in zip(self.sample, item.shape, strict=True)
-        )
-        return item
+        lengths = zip(self.sample, item.shape, strict=True)
+        self.sample = tuple(known if _in_axis(known, length) else -1 for known, length in lengths)
 
     def _joined(self, items: list[Array | None], dtype: np.dtype[Any]) -> tuple[Array, ...]:
         empty = np.full([max(length, 0) for length in self.sample], fill_of(dtype), dtype)
@@ -144,6 +166,10 @@ class Column:
         if alike and (not self.sample or arrays[0].nbytes <= _LARGE):
             return (np.stack(arrays),)
         return tuple(array[np.newaxis] for array in arrays)
+
+
+def _in_axis(known: int, length: int) -> bool:
+    return known in (-1, length)
 
 
 def fill_of(dtype: np.dtype[Any]) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from nexus_writer_service.errors import DecodeError
 from nexus_writer_service.model.events import Announced, Prepared, ScanEvent
+from nexus_writer_service.sources.bluesky.batches import EVENTS, Events
 from nexus_writer_service.sources.bluesky.files import Locate, PathMap
 from nexus_writer_service.sources.bluesky.runs import Files, RunState, begin
 
@@ -33,7 +34,7 @@ class Translator:
         self._runs: dict[str, RunState] = {}
         self._of_descriptor: dict[str, RunState] = {}
         self._of_resource: dict[str, RunState] = {}
-        self._wait: dict[str, Callable[[Document], None]] = {}
+        self._wait: dict[str, Callable[[Document], Any]] = {}
         """Lets an event wait for others, by its descriptor."""
         self._strays: set[tuple[str, str]] = set()
 
@@ -65,20 +66,33 @@ class Translator:
         self._runs[state.run.key] = state
         return [Announced(state.run.key, state.run), Prepared(state.run.key, state.run)]
 
-    def feed(self, documents: Iterable[tuple[str, Document]]) -> list[ScanEvent]:
+    def feed(self, documents: Iterable[tuple[str, Any]]) -> list[ScanEvent]:
         """All documents but start documents, in the order received."""
         told: list[ScanEvent] = []
         for name, document in documents:
             if name == "event":  # by far the most frequent: they wait, to be told together
                 try:
-                    self._wait[document["descriptor"]](document)
+                    if self._wait[document["descriptor"]](document):
+                        told += self._flushed(self._of_descriptor[document["descriptor"]])
                     continue
                 except _MALFORMED:
                     pass
-            told += self._one(name, document)
+            told += self._many(document) if name == EVENTS else self._one(name, document)
         for state in self._runs.values():
             told += self._flushed(state)
         return told
+
+    def _many(self, events: Events) -> list[ScanEvent]:
+        state = self._of_descriptor.get(events.descriptor)
+        if state is None:
+            document = {"descriptor": events.descriptor}
+            self._stray("event", document, "its run is not known, or is over")
+            return []
+        try:
+            return state.events(events)
+        except Exception as error:  # noqa: BLE001 - it costs these events, all others go on
+            _log.exception("run %s: unforeseen error", state.run.key)
+            return state.complain(f"events are lost by an error, please report it: {error!r}")
 
     def _flushed(self, state: RunState) -> list[ScanEvent]:
         """Tell the events of a run that wait."""
@@ -96,7 +110,7 @@ class Translator:
             if name == "descriptor":
                 uid = str(document["uid"])
                 self._of_descriptor[uid] = state
-                self._wait[uid] = state.waiting[uid].append
+                self._wait[uid] = state.wait(uid)
             elif name in ("resource", "stream_resource"):
                 self._of_resource[str(document["uid"])] = state
             elif name == "stop":
@@ -157,7 +171,7 @@ def _bulk(state: RunState, document: Document) -> list[ScanEvent]:
     told = state.flush()
     for events in document.values():
         for event in events:
-            state.event(event)
+            told += state.event(event)
     return [*told, *state.flush()]
 
 

@@ -71,8 +71,8 @@ class Rows:
             if row is None:
                 wrong.append(number)
                 row = self.count
-                if isinstance(number, int):
-                    self._offsets[descriptor] = row + 1 - number
+                if (whole := _whole(number)) is not None:
+                    self._offsets[descriptor] = row + 1 - whole
             again = row < self.count
             last = segments[-1] if segments else None
             if last and (last.row + index - last.first, last.again) == (row, again):
@@ -83,7 +83,16 @@ class Rows:
         return segments, wrong
 
     def _row(self, descriptor: str, number: Any) -> int | None:
-        if not isinstance(number, int):
+        whole = _whole(number)
+        if whole is None:
             return None
-        row = number - 1 + self._offsets[descriptor]
+        row = whole - 1 + self._offsets[descriptor]
         return row if 0 <= row <= self.count + LARGEST_GAP else None
+
+
+def _whole(number: Any) -> int | None:
+    try:
+        whole = int(number)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return whole if whole == number else None

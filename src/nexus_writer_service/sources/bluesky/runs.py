@@ -1,15 +1,17 @@
 """One run from its start document to its stop document."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 from nexus_writer_service.errors import DecodeError
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.events import Ended, Extended, ScanEvent
 from nexus_writer_service.model.run import Run
-from nexus_writer_service.sources.bluesky.batches import Batch, columns_of
+from nexus_writer_service.sources.bluesky.batches import Batch, Events, columns_of, event_keys
 from nexus_writer_service.sources.bluesky.files import (
     Locate,
     PathMap,
@@ -54,9 +56,13 @@ class RunState:
     keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The data keys that events have themselves, by uid of the descriptor."""
     resources: dict[str, Document] = field(default_factory=dict)
+    paths: dict[str, str] = field(default_factory=dict)
+    """Of their files, those that were asked for."""
     datums: dict[str, tuple[str, Document]] = field(default_factory=dict)
     waiting: dict[str, list[Document]] = field(default_factory=dict)
-    """Events that wait to be told together, by uid of the descriptor."""
+    """Events that wait to be told together, by name of their stream."""
+    referring: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """By uid of a descriptor, its data keys whose values say what documents about files say."""
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     said: int = 0
@@ -68,6 +74,7 @@ class RunState:
         events = self.flush()
         name, uid = str(document["name"]), str(document["uid"])
         data_keys = document["data_keys"]
+        keys = event_keys(data_keys)
         if uid in self.descriptors:
             raise DecodeError("there is a descriptor of this uid already")
         stream = self.streams.get(name)
@@ -75,19 +82,42 @@ class RunState:
             stream = self.streams[name] = StreamState(self.run.key, name, self._find)
         stream.describe(document)
         self.descriptors[uid] = stream
-        self.waiting[uid] = []
-        self.keys[uid] = tuple(
-            key
-            for key, one in data_keys.items()
-            if not str(one.get("external")).startswith("STREAM")
-        )
+        self.waiting.setdefault(name, [])
+        self.keys[uid] = keys
+        self.referring[uid] = tuple(key for key in keys if data_keys[key].get("external"))
         return [*events, *self._extended()]
 
-    def event(self, document: Document) -> None:
+    def wait(self, uid: str) -> Callable[[Document], Any]:
+        """Lets an event of a descriptor wait for others; tells whether it must not."""
+        waiting, keys = self.waiting[self.descriptors[uid].name], self.referring[uid]
+        if not keys:
+            return waiting.append
+
+        def take(document: Document) -> bool:
+            found = [document["data"].get(key) for key in keys]
+            waiting.append(document)
+            # What is told of its files later is not for this event.
+            return not all(self._knows(one) for one in found if isinstance(one, str))
+
+        return take
+
+    def event(self, document: Document) -> list[ScanEvent]:
         """An event: it waits for those that follow."""
         uid = document["descriptor"]
         self._stream(uid)
-        self.waiting[uid].append(document)
+        return self.flush() if self.wait(uid)(document) else []
+
+    def events(self, events: Events) -> list[ScanEvent]:
+        """Many events of one descriptor, which need not wait."""
+        told = self.flush()
+        stream = self._stream(events.descriptor)
+        for part in events.parts():
+            if isinstance(part, Batch):
+                self._undescribed(stream, part)
+                told += self._told(stream, stream.take(part))
+            else:
+                told += self._batched(events.descriptor, part)
+        return told
 
     def page(self, document: Document) -> list[ScanEvent]:
         """Many events of one descriptor."""
@@ -108,23 +138,37 @@ class RunState:
                 raise DecodeError(f"{len(values)} values of {key} for {len(numbers)} events")
         return [*events, *self._told(stream, stream.take(batch))]
 
-    def resource(self, document: Document) -> None:
+    def resource(self, document: Document) -> list[ScanEvent]:
         """Where values in files are."""
-        self.resources[str(document["uid"])] = document
+        events = self.flush()
+        uid = str(document["uid"])
+        self.resources[uid] = document
+        self.paths.pop(uid, None)
+        return events
 
-    def datum(self, document: Document) -> None:
+    def datum(self, document: Document) -> list[ScanEvent]:
         """Which value of a resource an event means."""
-        known = str(document["resource"])
-        self.datums[str(document["datum_id"])] = known, document.get("datum_kwargs") or {}
-        if len(self.datums) > _MOST_DATUMS:  # those of long ago
-            del self.datums[next(iter(self.datums))]
+        known, settings = str(document["resource"]), document.get("datum_kwargs") or {}
+        return self._datums({str(document["datum_id"]): (known, settings)})
 
-    def datum_page(self, document: Document) -> None:
+    def datum_page(self, document: Document) -> list[ScanEvent]:
         """Many of them."""
-        settings = document.get("datum_kwargs") or {}
-        for number, datum_id in enumerate(document["datum_id"]):
-            one = {key: values[number] for key, values in settings.items()}
-            self.datums[str(datum_id)] = str(document["resource"]), one
+        known, settings = str(document["resource"]), document.get("datum_kwargs") or {}
+        return self._datums(
+            {
+                str(datum_id): (known, {key: values[number] for key, values in settings.items()})
+                for number, datum_id in enumerate(document["datum_id"])
+            }
+        )
+
+    def _datums(self, new: Mapping[str, tuple[str, Document]]) -> list[ScanEvent]:
+        events: list[ScanEvent] = []
+        if len(self.datums) + len(new) > _MOST_DATUMS or new.keys() & self.datums.keys():
+            events = self.flush()  # for events that wait those of now count
+        self.datums.update(new)
+        while len(self.datums) > _MOST_DATUMS:  # those of long ago
+            del self.datums[next(iter(self.datums))]
+        return events
 
     def stream_datum(self, document: Document) -> list[ScanEvent]:
         """Values that a detector has written to its file."""
@@ -141,19 +185,18 @@ class RunState:
         shape = tuple(int(length or 0) for length in stream.described(key).get("shape") or ())
         block = streamed_block(resource, document, shape, path)
         if block is not None:
-            told = stream.locate(key, first - 1, block, str(resource["uid"]))
-        else:
-            uris = streamed_uris(resource, document, shape, path)
-            told = stream.refer(key, first - 1, uris)
-        return [*events, *self._told(stream, told)]
+            located = stream.locate(key, first - 1, [block], str(resource["uid"]))
+            return [*events, *self._told(stream, [located])]
+        uris = streamed_uris(resource, document, shape, path)
+        return [*events, *self._told(stream, stream.refer(key, first - 1, uris))]
 
     def end(self, document: Document) -> list[ScanEvent]:
         """The stop document."""
         events = self.flush()
         announced = document.get("num_events") or {}
         for name, stream in self.streams.items():
-            told = stream.seal(int(announced.get(name, 0) or 0))
-            events += self._told(stream, told)
+            sealed = stream.seal(int(announced.get(name, 0) or 0))
+            events += self._told(stream, [sealed])
             for key in stream.unread():
                 self.problems.append(f"stream {name}: {key} is described and was never read")
         for name in announced.keys() - self.streams.keys():
@@ -166,7 +209,7 @@ class RunState:
             end_time=_iso(document.get("time")),
             end_reason=_END_REASONS.get(status, status.upper() or "UNKNOWN"),
         )
-        events += self._extended(again=True)
+        events += self._extended()
         return [*events, Ended(self.run.key, self.run)]
 
     def complain(self, text: str) -> list[ScanEvent]:
@@ -179,21 +222,21 @@ class RunState:
     def flush(self) -> list[ScanEvent]:
         """Tell the events that wait."""
         events: list[ScanEvent] = []
-        for uid, waiting in self.waiting.items():
-            if not waiting:
-                continue
+        for waiting in self.waiting.values():
             documents = waiting.copy()
             waiting.clear()
-            stream = self.descriptors[uid]
-            try:
-                floats = stream.are_floats(self.keys[uid])
-                batch = _batch(uid, documents, self.keys[uid], floats=floats)
-            except (LookupError, TypeError, AttributeError):
-                events += self._one_by_one(uid, documents)
-                continue
-            self._undescribed(stream, batch)
-            events += self._told(stream, stream.take(batch))
+            for uid, alike in groupby(documents, itemgetter("descriptor")):
+                events += self._batched(uid, list(alike))
         return events
+
+    def _batched(self, uid: str, documents: Sequence[Document]) -> list[ScanEvent]:
+        stream = self.descriptors[uid]
+        try:
+            batch = _batch(uid, documents, self.keys[uid])
+        except (LookupError, TypeError, AttributeError):
+            return self._one_by_one(uid, documents)
+        self._undescribed(stream, batch)
+        return self._told(stream, stream.take(batch))
 
     def _one_by_one(self, uid: str, documents: Sequence[Document]) -> list[ScanEvent]:
         """Events of which at least one is malformed."""
@@ -201,11 +244,12 @@ class RunState:
         events: list[ScanEvent] = []
         for document in documents:
             try:
-                batch = _batch(uid, [document], self.keys[uid], floats=False)
+                batch = _batch(uid, [document], self.keys[uid])
             except (LookupError, TypeError, AttributeError) as error:
                 what = f"event {document.get('uid')} of stream {stream.name}"
                 events += self.complain(f"{what} cannot be understood: {error!r}")
                 continue
+            self._undescribed(stream, batch)
             events += self._told(stream, stream.take(batch))
         return events
 
@@ -221,14 +265,18 @@ class RunState:
             raise DecodeError(f"its descriptor {uid} is not known")
         return stream
 
-    def _told(self, stream: StreamState, events: list[ScanEvent]) -> list[ScanEvent]:
-        """Events of a stream, after what they change in the description of the run."""
-        changed = stream.changed or stream.warnings
-        return [*self._extended(), *events] if changed else events
+    def _told(self, stream: StreamState, parts: Iterable[list[ScanEvent]]) -> list[ScanEvent]:
+        """Events of a stream in parts, each after what it changes in the description of the run."""
+        told: list[ScanEvent] = []
+        for events in parts:
+            if stream.changed or stream.warnings:
+                told += self._extended()
+            told += events
+        return told
 
-    def _extended(self, *, again: bool = False) -> list[ScanEvent]:
-        """What changed in the description since it was told last; or all of it once more."""
-        changed = again
+    def _extended(self) -> list[ScanEvent]:
+        """What changed in the description since it was told last."""
+        changed = False
         for stream in self.streams.values():
             changed |= stream.changed
             stream.changed = False
@@ -254,13 +302,18 @@ class RunState:
         if datum_id not in self.datums or resource is None:
             return Found(missing=f"no datum document {datum_id} was received")
         try:
-            path = self._path(resource, resource_path(resource))
+            path = self.paths.get(uid)
+            if path is None:
+                path = self.paths[uid] = self._path(resource, resource_path(resource))
             block = datum_block(resource, settings, path)
             if block is None:
                 return Found(uri=datum_uri(resource, settings, path), resource=uid)
             return Found(block, resource=uid)
         except (LookupError, TypeError, ValueError) as error:
             return Found(missing=f"resource {uid} cannot be understood: {error!r}")
+
+    def _knows(self, datum_id: str) -> bool:
+        return datum_id in self.datums and self.datums[datum_id][0] in self.resources
 
     def _path(self, resource: Document, there: str) -> str:
         return self.files.locate(resource) or self.files.paths.here(there)
@@ -294,12 +347,12 @@ def begin(document: Document, path: str | None, files: Files) -> RunState:
     return RunState(run, files)
 
 
-def _batch(uid: str, documents: Sequence[Document], keys: Sequence[str], *, floats: bool) -> Batch:
+def _batch(uid: str, documents: Sequence[Document], keys: Sequence[str]) -> Batch:
     return Batch(
         uid,
         [document["seq_num"] for document in documents],
-        columns_of(documents, keys, "data", floats=floats),
-        columns_of(documents, keys, "timestamps", floats=True),
+        columns_of(documents, keys, "data"),
+        columns_of(documents, keys, "timestamps"),
     )
 
 

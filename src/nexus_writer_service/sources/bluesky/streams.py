@@ -1,7 +1,8 @@
 """One event stream of a run: rows of events in, points of channels out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +16,14 @@ from nexus_writer_service.model.description import (
 )
 from nexus_writer_service.model.events import Located, Lost, Points, ScanEvent, Sealed
 from nexus_writer_service.sources.bluesky.batches import Batch
-from nexus_writer_service.sources.bluesky.columns import MISSING, Column, Taken, Values
+from nexus_writer_service.sources.bluesky.columns import (
+    IS_NONE,
+    MISSING,
+    NOT_THERE,
+    Column,
+    Taken,
+    Values,
+)
 from nexus_writer_service.sources.bluesky.keys import (
     DataKey,
     Found,
@@ -24,6 +32,7 @@ from nexus_writer_service.sources.bluesky.keys import (
     described_dtype,
 )
 from nexus_writer_service.sources.bluesky.rows import Rows, Segment
+from nexus_writer_service.sources.bluesky.stamps import epochs
 
 _ENDS: Final = ("baseline",)
 """Streams that are read at the start and at the end of a run: their values are named apart."""
@@ -52,6 +61,10 @@ class StreamState:
     warnings: list[str] = field(default_factory=list)
     met: dict[str, None] = field(default_factory=dict)
     """The data keys in the order in which they were met."""
+    unwritten: dict[str, str] = field(default_factory=dict)
+    """Why the first values of keys that have none in the file cannot be written."""
+    misnumbered: bool = False
+    """There was a wrong seq_num."""
 
     def describe(self, descriptor: Mapping[str, Any]) -> None:
         """Take one more descriptor of the stream."""
@@ -59,41 +72,65 @@ class StreamState:
         self.met.update(dict.fromkeys(descriptor["data_keys"]))
         self.changed = True
 
-    def take(self, batch: Batch) -> list[ScanEvent]:
-        """The points of some events."""
+    def take(self, batch: Batch) -> Iterator[list[ScanEvent]]:
+        """The points of some events.
+
+        Yields:
+            Those for which the description is as of then, so that what is told does not depend on
+            which events are taken together.
+        """
         before = self.rows.count
         segments, wrong = self.rows.place(batch.descriptor, batch.numbers)
-        if wrong:
+        if wrong and not self.misnumbered:
+            self.misnumbered = True
             self.warnings.append(
                 f"stream {self.name}: {wrong[0]!r} cannot be the seq_num of an event; its values "
                 "stand behind those of the others"
             )
-        events: list[ScanEvent] = []
+        data = {**batch.data, **self._absent(batch)}
         for segment in segments:
             if segment.row > before:
-                events += self._lost(before, segment.row)
-            events += self._segment(batch, segment)
+                yield self._lost(before, segment.row)
+            if segment.stop - segment.first == len(batch.numbers):
+                yield from self._parts(data, batch.stamps, segment)
+            else:
+                cut = slice(segment.first, segment.stop)
+                values = {key: column[cut] for key, column in data.items()}
+                stamps = {key: column[cut] for key, column in batch.stamps.items()}
+                yield from self._parts(values, stamps, segment)
             before = max(before, segment.row + segment.stop - segment.first)
-        return events
+
+    def _absent(self, batch: Batch) -> dict[str, Values]:
+        """Keys that none of the events has: a row that is measured again has no old values."""
+        nothing = [MISSING] * len(batch.numbers)
+        return {
+            key: nothing
+            for key in self.keys.keys() - batch.data.keys()
+            if not self.keys[key].located
+            and not str(self.described(key).get("external")).startswith("STREAM")
+        }
 
     def described(self, key: str) -> Mapping[str, Any]:
         """What the descriptors say of a data key."""
         found = [one["data_keys"][key] for one in self.descriptors if key in one["data_keys"]]
         return found[0] if found else {}
 
-    def locate(self, key: str, row: int, block: FileBlock, resource: str) -> list[ScanEvent]:
+    def locate(
+        self, key: str, row: int, blocks: Sequence[FileBlock], resource: str
+    ) -> list[ScanEvent]:
         """Values that are in a file.
 
         Args:
             key: the data key.
             row: of the first of them.
-            block: where they are.
+            blocks: where they are, in order.
             resource: uid of the resource.
         """
+        block = blocks[0]
         state = self.keys.get(key)
         if state is None:
             external = {"file": block.path, "address": block.data_path, "resource": resource}
-            state = self._begin(key, float("nan"), external)
+            state = self._begin(key, external)
             state.located = True
             described = self.described(key)
             state.dtype = described_dtype(described)
@@ -105,13 +142,13 @@ class StreamState:
         if row > state.rows:
             reason = "no document told where they are"
             events.append(Lost(self.run, state.described.value, state.rows, row, reason))
-        events.append(Located(self.run, state.described.value, row, (block,)))
-        state.rows = max(state.rows, row + block.points)
-        return events
+        located = Located(self.run, state.described.value, row, tuple(blocks))
+        state.rows = max(state.rows, row + located.count)
+        return [*events, located]
 
-    def refer(self, key: str, row: int, uris: Sequence[str]) -> list[ScanEvent]:
+    def refer(self, key: str, row: int, uris: Sequence[str]) -> Iterator[list[ScanEvent]]:
         """Values in files that HDF5 cannot map: texts that say where they are."""
-        return self._values(key, uris, (), Segment(0, len(uris), row))
+        return self._parts({key: uris}, {}, Segment(0, len(uris), row))
 
     def seal(self, announced: int) -> list[ScanEvent]:
         """Nothing more will come.
@@ -150,7 +187,7 @@ class StreamState:
         events: list[ScanEvent] = []
         for key, described in self.description().data_keys.items():
             if key not in self.keys and not described.get("external"):
-                state = self._begin(key, float("nan"), {})
+                state = self._begin(key, {})
                 state.column.dtype = described_dtype(described)
                 shape = described.get("shape") or ()
                 state.column.sample = tuple(int(length or 0) for length in shape)
@@ -169,21 +206,9 @@ class StreamState:
             or (self.keys[key].column.dtype is None and not self.keys[key].located)
         ]
 
-    def are_floats(self, keys: Sequence[str]) -> bool:
-        """Whether each of the data keys has had nothing but floats."""
-        known = [self.keys.get(key) for key in keys]
-        return all(
-            one is not None
-            and not one.located
-            and one.column.dtype is not None
-            and one.column.dtype == np.float64
-            and not one.column.sample
-            for one in known
-        )
-
     def description(self) -> model.Stream:
         """The stream as of now."""
-        columns = {key: state.described for key, state in self.keys.items()}
+        columns = {key: self.keys[key].described for key in self.met if key in self.keys}
         return model.Stream(self.name, tuple(self.descriptors), columns, tuple(self.met))
 
     def channels(self) -> list[Channel]:
@@ -191,69 +216,98 @@ class StreamState:
         data_keys = self.description().data_keys
         return [
             channel
-            for key, state in self.keys.items()
-            for channel in channels_of(state, data_keys.get(key, {}).get("units"))
+            for key in self.met
+            if key in self.keys
+            for channel in channels_of(self.keys[key], data_keys.get(key, {}).get("units"))
         ]
 
     # ------------------------------------------------------------------------------ one batch
 
-    def _segment(self, batch: Batch, segment: Segment) -> list[ScanEvent]:
+    def _parts(
+        self, data: Mapping[str, Values], stamps: Mapping[str, Values], segment: Segment
+    ) -> Iterator[list[ScanEvent]]:
+        """Tell the rows of a segment: of each key as many as need no other type, then the rest."""
         events: list[ScanEvent] = []
-        whole = segment.first == 0 and segment.stop == len(batch.numbers)
-        for key, values in batch.data.items():
-            part = values if whole else values[segment.first : segment.stop]
-            stamps = batch.stamps.get(key, ())
-            if not whole:
-                stamps = stamps[segment.first : segment.stop]
-            events += self._values(key, part, stamps, segment)
-        return events
+        left = {key: self._there(key, values, segment, events) for key, values in data.items()}
+        done = dict.fromkeys(left, 0)
+        while left:
+            for key in sorted(left, key=lambda key: (done[key], key)):
+                values, times, first = left[key], stamps.get(key, ()), done[key]
+                part = Segment(first, segment.stop, segment.row + first, segment.again)
+                count = self._values(key, values, times[first:] if first else times, part, events)
+                if count < len(values):
+                    left[key], done[key] = values[count:], first + count
+                else:
+                    del left[key]
+            yield events
+            events = []
+
+    def _there(self, key: str, values: Values, segment: Segment, events: list[ScanEvent]) -> Values:
+        """The values but for those that are in files, of which it is told where."""
+        if str(self.described(key).get("external") or "STREAM").startswith("STREAM"):
+            return values
+        return self._in_files(key, values, segment, events)
 
     def _values(
-        self, key: str, values: Values, stamps: Values, segment: Segment
-    ) -> list[ScanEvent]:
-        epochs = _epochs(stamps, len(values))
-        events: list[ScanEvent] = []
-        if str(self.described(key).get("external") or "STREAM")[:6] != "STREAM":
-            values = self._in_files(key, values, segment, events)
+        self, key: str, values: Values, stamps: Values, part: Segment, events: list[ScanEvent]
+    ) -> int:
+        """Tell values from the first one on; returns how many."""
         state = self.keys.get(key)
+        if state is not None and state.located:
+            events += self._stamps(state, epochs(stamps, len(values)), part)
+            return len(values)
+        column = state.column if state is not None else Column()
+        taken = column.take(values)
+        if column.dtype is None:  # they are lost once there is a value, or told at the end
+            self._unwritten(key, taken)
+            return taken.count
         if state is None:
-            if all(value is MISSING or value is None for value in values):
-                return events  # lost once there is a value, or told at the end
-            state = self._begin(key, float(epochs[0]) if len(epochs) else float("nan"), {})
-        if state.located:
-            return [*events, *self._stamps(state, epochs, segment)]
-        taken = state.column.take(values)
-        if state.column.dtype is None:
-            return events  # none of them can be written
+            state = self._begin(key, {}, column)
         self._tell(state, key, taken)
-        told, row = state.described, segment.row
-        if segment.again:
+        told, row = state.described, part.row
+        if row > state.rows:
+            reason = self.unwritten.pop(key, "the events do not have them")
+            events.append(Lost(self.run, told.value, state.rows, row, reason))
+        if part.again:
             events.append(Points(self.run, told.value, row, taken.batches, again=True))
         else:
-            if row > state.rows:
-                reason = "the events do not have them"
-                events.append(Lost(self.run, told.value, state.rows, row, reason))
             events += self._points(told.value, row, taken)
-        state.rows = max(state.rows, row + len(values))
-        return [*events, *self._stamps(state, epochs, segment)]
+        state.rows = max(state.rows, row + taken.count)
+        events += self._stamps(state, epochs(stamps, taken.count), part)
+        return taken.count
+
+    def _unwritten(self, key: str, taken: Taken) -> None:
+        """Keep why the first value of a key could not be written."""
+        for reason in taken.missing.values():
+            if reason not in (NOT_THERE, IS_NONE):
+                self.unwritten.setdefault(key, reason)
+                return
 
     def _in_files(
         self, key: str, values: Values, segment: Segment, events: list[ScanEvent]
     ) -> Values:
         """Tell which values are in files; returns the others, and references to the rest."""
         left = list(values)
+        found: list[tuple[int, str, FileBlock]] = []
         for number, value in enumerate(values):
             if not isinstance(value, str):
                 continue  # it was filled in already
-            found = self.find(key, value)
             row = segment.row + number
-            if found.block is not None:
-                events += self.locate(key, row, found.block, found.resource)
-            elif found.uri:
-                left[number] = found.uri
+            one = self.find(key, value)
+            if one.block is not None:
+                found.append((row, one.resource, one.block))
+            elif one.uri:
+                left[number] = one.uri
             else:
                 left[number] = MISSING
-                self.warnings.append(f"stream {self.name}: {key}, row {row}: {found.missing}")
+                self.warnings.append(f"stream {self.name}: {key}, row {row}: {one.missing}")
+        # Rows that follow each other, of one resource, are told together.
+        for (_, resource), alike in groupby(
+            enumerate(found), lambda one: (one[1][0] - one[0], one[1][1])
+        ):
+            together = [one for _, one in alike]
+            blocks = [block for _, _, block in together]
+            events += self.locate(key, together[0][0], blocks, resource)
         return left
 
     def _tell(self, state: DataKey, key: str, taken: Taken) -> None:
@@ -287,37 +341,40 @@ class StreamState:
         return events
 
     def _stamps(
-        self, state: DataKey, epochs: np.ndarray[Any, Any], segment: Segment
+        self, state: DataKey, times: np.ndarray[Any, Any], segment: Segment
     ) -> list[ScanEvent]:
         told = state.described
-        if not len(epochs):
+        if not len(times):
             return []
         if told.first_epoch != told.first_epoch:
-            state.described = told = replace(told, first_epoch=float(epochs[0]))
-            self.changed = True
-            if told.first_epoch != told.first_epoch:
+            there = times[~np.isnan(times)]
+            if not len(there):
                 return []
+            state.described = told = replace(told, first_epoch=float(there[0]))
+            self.changed = True
         row, again = segment.row, segment.again
         if row > state.stamps:
-            epochs = np.concatenate([np.full(row - state.stamps, np.nan), epochs])
+            times = np.concatenate([np.full(row - state.stamps, np.nan), times])
             row = state.stamps
-        state.stamps = max(state.stamps, row + len(epochs))
+        state.stamps = max(state.stamps, row + len(times))
         return [
-            Points(self.run, told.epoch, row, (epochs,), again=again),
-            Points(self.run, told.elapsed, row, (epochs - told.first_epoch,), again=again),
+            Points(self.run, told.epoch, row, (times,), again=again),
+            Points(self.run, told.elapsed, row, (times - told.first_epoch,), again=again),
         ]
 
-    def _begin(self, key: str, first_epoch: float, external: Mapping[str, str]) -> DataKey:
+    def _begin(
+        self, key: str, external: Mapping[str, str], column: Column | None = None
+    ) -> DataKey:
         name = f"{self.name}/{key}"
         told = model.Column(
             key,
             ChannelName(name),
             ChannelName(f"{name}@EPOCH"),
             ChannelName(f"{name}@time"),
-            first_epoch,
+            float("nan"),
             external,
         )
-        self.keys[key] = DataKey(Column(), told)
+        self.keys[key] = DataKey(column or Column(), told)
         self.met[key] = None
         self.changed = True
         return self.keys[key]
@@ -339,22 +396,3 @@ def _each(values: list[Any]) -> tuple[np.ndarray[Any, Any], ...]:
 def _filled(column: Column, count: int) -> np.ndarray[Any, Any]:
     sample = [max(length, 0) for length in column.sample]
     return np.full([count, *sample], column.fill, column.dtype)
-
-
-def _epochs(stamps: Values, count: int) -> np.ndarray[Any, Any]:
-    if not len(stamps):
-        return np.empty(0)
-    if isinstance(stamps, np.ndarray) and stamps.dtype == np.float64:
-        return stamps
-    try:
-        epochs = np.array(stamps, float)
-    except (TypeError, ValueError):
-        epochs = np.array([_epoch(stamp) for stamp in stamps])
-    return epochs if epochs.shape == (count,) else np.empty(0)
-
-
-def _epoch(stamp: Any) -> float:
-    try:
-        return float(stamp)
-    except (TypeError, ValueError):
-        return float("nan")

@@ -1,0 +1,156 @@
+"""Events that are alike are gathered by value, and all events stay in their order."""
+
+import pickle
+
+import numpy as np
+import pytest
+from tests.support_bluesky import Run
+
+from nexus_writer_service.bluesky.queue import DocumentQueue
+from nexus_writer_service.model.events import Points
+from nexus_writer_service.sources.bluesky.batches import BLOCK, EVENTS, Batch, Events
+from nexus_writer_service.sources.bluesky.documents import Translator
+
+KEYS = ("a", "b")
+BOTH = {"a": 1.0, "b": 2.0}
+
+
+class OneStream:
+    """A run with one stream of two numbers."""
+
+    def __init__(self, **more) -> None:
+        self.run = Run()
+        self.descriptor = self.run.descriptor(list(KEYS), **more)
+
+    def events(self, *data):
+        return [self.run.event(self.descriptor, **one)[1] for one in data]
+
+    def gathered(self, *data):
+        """Events as they are kept."""
+        events = Events.of(self.descriptor[1])
+        assert events is not None
+        for document in self.events(*data):
+            events.newest.append(document)
+            if len(events.newest) == BLOCK:
+                events.pack()
+        return events
+
+
+def queue_of(*streams):
+    queue = DocumentQueue()
+    for stream in streams:
+        queue.put((*stream.descriptor, None))
+    queue.take(0.0, 0.0)
+    return queue
+
+
+def numbers(events):
+    """The seq_num of all events."""
+    return [
+        number
+        for part in events.parts()
+        for number in (
+            part.numbers if isinstance(part, Batch) else [one["seq_num"] for one in part]
+        )
+    ]
+
+
+def test_floats_are_kept_as_numbers():
+    (batch,) = OneStream().gathered(*[BOTH] * (BLOCK + 3)).parts()
+    assert batch.numbers == list(range(1, BLOCK + 4))
+    assert {key: column.dtype for key, column in batch.data.items()} == dict.fromkeys(KEYS, float)
+    assert batch.data["b"].tolist() == [2.0] * (BLOCK + 3)
+
+
+@pytest.mark.parametrize("value", [1, True, np.float64(1.5), np.float32(1.5), "1.5", None])
+def test_what_is_no_float_stays_what_it_is(value):
+    (batch,) = OneStream().gathered(*[BOTH] * BLOCK, {"a": 1.0, "b": value}).parts()
+    assert batch.data["b"][-1] is value
+    assert list(batch.data["a"]) == [1.0] * (BLOCK + 1)
+
+
+@pytest.mark.parametrize("odd", [{"a": 1.0}, {"a": 1.0, "c": 2.0}, {**BOTH, "c": 3.0}])
+def test_events_with_other_keys_stay_documents_in_their_place(odd):
+    data = [*[BOTH] * BLOCK, odd, *[BOTH] * BLOCK]
+    events = OneStream().gathered(*data)
+    first, others, last = [*events.parts(), None][:3]
+    assert isinstance(first, Batch)
+    assert [one["data"] for one in others] == data[BLOCK : 2 * BLOCK]
+    assert (last.numbers if last else [others[-1]["seq_num"]])[-1] == 2 * BLOCK + 1
+    assert numbers(events) == list(range(1, 2 * BLOCK + 2))
+
+
+def test_events_are_gathered_until_they_are_taken():
+    stream = OneStream()
+    queue = queue_of(stream)
+    for document in stream.events(BOTH, BOTH):
+        queue.put_event(document)
+    ((name, events, _),) = queue.take(0.0, 0.0)
+    assert name == EVENTS
+    (document,) = stream.events(BOTH)
+    queue.put_event(document)
+    assert numbers(events) == [1, 2]
+
+
+def test_what_is_gathered_is_not_overtaken_by_what_comes_later():
+    stream = OneStream()
+    queue = queue_of(stream)
+    for document in stream.events(BOTH, BOTH):
+        queue.put_event(document)
+        queue.put(("stop", {}, None))
+    assert [name for name, *_ in queue.take(0.0, 0.0)] == [EVENTS, "stop", EVENTS, "stop"]
+
+
+@pytest.mark.parametrize(("name", "items"), [("primary", 3), ("other", 2)])
+def test_events_of_one_stream_stay_in_order_also_with_two_descriptors(name, items):
+    one, other = OneStream(uid="one"), OneStream(uid="other", name=name)
+    queue = queue_of(one, other)
+    for stream in (one, other, one):
+        for document in stream.events(BOTH):
+            queue.put_event(document)
+    assert len(queue.take(0.0, 0.0)) == items
+
+
+def test_beyond_the_budget_nothing_that_was_gathered_is_lost():
+    stream = OneStream()
+    queue = DocumentQueue(budget=3000)
+    queue.put((*stream.descriptor, None))
+    for document in stream.events(*[BOTH] * 200):
+        queue.put_event(document)
+    assert queue.spilled
+    found = []
+    while len(queue):
+        for name, document, _ in queue.take(0.0, 0.0):
+            if name == EVENTS:
+                found += numbers(document)
+            elif name == "event":
+                found.append(document["seq_num"])
+    assert found == list(range(1, 201))
+
+
+@pytest.mark.parametrize("keys", [("a",), KEYS, (*KEYS, "c")])
+def test_events_of_other_keys_than_those_of_their_run_are_told(keys):
+    stream = OneStream()
+    translator = Translator()
+    translator.begin(stream.run.start()[1], "/data/run.h5")
+    translator.feed([stream.descriptor])
+    events = Events.of({**stream.descriptor[1], "data_keys": {key: {} for key in keys}})
+    assert events is not None
+    for document in stream.events(dict.fromkeys(keys, 1.0)):
+        events.newest.append(document)
+    again = pickle.loads(pickle.dumps(events))  # noqa: S301 - as when it is spilled
+    told = translator.feed([(EVENTS, again)])
+    assert {one.channel for one in told if isinstance(one, Points)} == {
+        f"primary/{key}{part}" for key in keys for part in ("", "@EPOCH", "@time")
+    }
+
+
+def test_events_of_external_values_are_not_gathered():
+    descriptor = OneStream().descriptor[1]
+    described = {"a": {"external": "FILESTORE:"}, "b": {}}
+    assert Events.of({**descriptor, "data_keys": described}) is None
+    assert Events.of({**descriptor, "data_keys": {}}) is None
+    described = {"a": {"external": "STREAM:"}, "b": {}}
+    events = Events.of({**descriptor, "data_keys": described})
+    assert events is not None
+    assert events.keys == ("b",)
