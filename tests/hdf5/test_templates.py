@@ -17,11 +17,10 @@ pytestmark = pytest.mark.nonconforming("trees that try the file, not NeXus")
 GZIP = stream("u4", (3,), chunks=(4, 3), filters=Filters(shuffle=True, gzip=4), fill=7)
 GRID = stream("f4", scan=(2, 3), chunks=(2, 3), fill=float("nan"), attributes={"units": "é"})
 
-VALUES = st.sampled_from(
-    [1, 1.0, True, 0.0, -0.0, float("nan"), "text", b"text", "", b"a\0b", 2**63, 1j]
-    + [["a", "é"], [], np.float32(1), np.arange(3), np.arange(3.0), np.zeros((2, 0))]
-    + [np.zeros(5000), np.array([(1, b"x")], [("a", "i4"), ("b", "S2")]), np.array(["t"])]
-)
+SCALARS = [1, 1.0, True, 0.0, -0.0, float("nan"), "text", b"text", "", b"a\0b", 2**63, 1j]
+TABLE = np.array([(1, b"x")], [("a", "i4"), ("b", "S2")])
+ARRAYS = [np.float32(1), np.arange(3), np.arange(3.0), np.zeros((2, 0)), np.zeros(5000), TABLE]
+VALUES = st.sampled_from([*SCALARS, *ARRAYS, ["a", "é"], [], np.array(["t"])])
 ATTRIBUTES = st.dictionaries(st.sampled_from(["units", "NX_class", "é"]), VALUES, max_size=2)
 LEAVES = st.one_of(
     st.builds(Dataset, VALUES, ATTRIBUTES),
@@ -68,7 +67,7 @@ def test_points_go_into_each_of_many_groups_that_are_alike(tmp_path, data):
     path = str(tmp_path / "file.h5")
     file = NexusFile.open(path)
     tree = root(instrument=channels(20, detector(data)))
-    points = {}
+    points: dict[int, list[np.ndarray]] = {}
     for round_number in range(3):
         assert file.merge(tree) == ()  # from the second one on all is there
         for number in range(20):

@@ -111,6 +111,8 @@ def likeness(node: Group) -> Hashable | None:
 
 def _child(node: Node) -> Hashable | None:
     match node:
+        case Dataset(value=str() as text) if not node.attributes:
+            return text
         case Dataset():
             value, attributes = _value(node.value), _attributes(node.attributes)
             return None if value is None or attributes is None else (value, attributes)
@@ -120,14 +122,19 @@ def _child(node: Node) -> Hashable | None:
             shape = (node.dtype, node.sample, node.scan, node.chunks, node.filters, fill)
             return None if attributes is None else (shape, attributes)
         case SoftLink():
-            return node.target
+            return "->", node.target
         case _:
             return None
 
 
 def _attributes(attributes: Attributes) -> Hashable | None:
-    found = tuple((name, _value(value)) for name, value in attributes.items())
-    return None if any(value is None for _, value in found) else found
+    found = []
+    for name, value in attributes.items():
+        like = value if type(value) is str else _value(value)
+        if like is None:
+            return None
+        found.append((name, like))
+    return tuple(found)
 
 
 def _value(value: Value) -> Hashable | None:

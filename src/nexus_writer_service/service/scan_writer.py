@@ -10,6 +10,8 @@ a dataset how many of its points are there.
 """
 
 import logging
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from nexus_writer_service.errors import EntryExistsError, FileError, FileLockedError, LayoutError
 from nexus_writer_service.hdf5.file import NexusFile
@@ -24,6 +26,7 @@ from nexus_writer_service.model.events import (
 )
 from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Outcome, Verdict, judge
+from nexus_writer_service.service.channels import ChannelEvent
 from nexus_writer_service.service.clock import until
 from nexus_writer_service.service.lockout import Lockout
 from nexus_writer_service.service.open_scan import OpenScan
@@ -88,6 +91,15 @@ class ScanWriter:
 
     # ------------------------------------------------------------------------------ events
 
+    def feed_all(self, events: Iterable[ScanEvent]) -> None:
+        """Take the next events of the scan; channels that begin with them begin together."""
+        for of_channels, run in groupby(events, _is_of_channel):
+            if of_channels and self._lockout is None:
+                self._take([event for event in run if isinstance(event, ChannelEvent)])
+            else:
+                for event in run:
+                    self.feed(event)
+
     def feed(self, event: ScanEvent) -> None:
         """Take the next event of the scan."""
         if self._lockout is not None:
@@ -113,10 +125,13 @@ class ScanWriter:
                     self.scan = event.scan
                     self._open.describe(event)
             case _:
-                if self._open is not None and self._stage is Stage.WRITING:
-                    self._open.take(event)
-                    if self._fault() != self.status.fault:
-                        self._report()
+                self._take([event])
+
+    def _take(self, events: Sequence[ChannelEvent]) -> None:
+        if self._open is not None and self._stage is Stage.WRITING:
+            self._open.take(events)
+            if self._fault() != self.status.fault:
+                self._report()
 
     def tick(self) -> None:
         """Do what time brings: look for files, look at the disk, tell how far it is."""
@@ -247,8 +262,7 @@ class ScanWriter:
         elif lockout.due:
             self._prepare(self.scan)
         if self._lockout is None:
-            for event in lockout.end_waiting():
-                self.feed(event)
+            self.feed_all(lockout.end_waiting())
 
     # --------------------------------------------------------------------------------- end
 
@@ -390,3 +404,7 @@ class ScanWriter:
             "verdict": self._verdict if self.over else None,
             "over": self.over,
         }
+
+
+def _is_of_channel(event: ScanEvent) -> bool:
+    return isinstance(event, ChannelEvent)

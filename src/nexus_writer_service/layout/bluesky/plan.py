@@ -1,6 +1,6 @@
 """The plan of a run: which trees to merge at which moment. Made anew whenever more is known."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Final
@@ -158,10 +158,10 @@ class BlueskyPlan:
         attributes = {"NX_class": "NXentry", "target": ENTRY, **entry.attributes}
         return Group(children, attributes)
 
-    def first_point(self, channel: ChannelName) -> Trees:
-        """The dataset of a channel."""
-        found = self._values.get(channel)
-        return {self._file: at(STREAMS, found[1])} if found else {}
+    def first_points(self, channels: Iterable[ChannelName]) -> Trees:
+        """The datasets of channels."""
+        found = [self._values[channel][1] for channel in channels if channel in self._values]
+        return {self._file: at(STREAMS, merged(*found))} if found else {}
 
     def plots(self, lengths: Mapping[ChannelName, int], *, final: bool) -> Trees:
         """The default plot; that of a grid once it is over."""
