@@ -93,7 +93,7 @@ class ScanWriter:
 
     def feed_all(self, events: Iterable[ScanEvent]) -> None:
         """Take the next events of the scan; channels that begin with them begin together."""
-        for of_channels, run in groupby(events, _is_of_channel):
+        for of_channels, run in groupby(events, lambda event: isinstance(event, ChannelEvent)):
             if of_channels and self._lockout is None:
                 self._take([event for event in run if isinstance(event, ChannelEvent)])
             else:
@@ -138,10 +138,10 @@ class ScanWriter:
         now = self._around.clock.monotonic()
         if self._lockout is not None:
             self._try_again(self._lockout)
-        if self._open is not None and self._stage is Stage.WRITING and now >= self._disk_due:
-            self._disk_due = now + _DISK_PERIOD
-            self._disk_full = self._open.look_around()
         if self._open is not None and self._stage is Stage.WRITING:
+            if now >= self._disk_due:
+                self._disk_due = now + _DISK_PERIOD
+                self._disk_full = self._open.look_around()
             self._open.extend()
         if self._stage is Stage.AWAITING_FILES:
             self._await_files()
@@ -343,12 +343,10 @@ class ScanWriter:
         )
 
     def _interrupted(self, *reasons: str) -> Verdict:
-        """The verdict on a scan with which a writer can go on."""
         tallies = self._open.tallies() if self._open else ()
         return Verdict(Outcome.INTERRUPTED, reasons, tuple(self._troubles.warnings), tallies)
 
     def _conclude(self, said_by: str = "") -> None:
-        """The last step: let go of the file and tell the verdict."""
         if self._verdict is None or self._failure:
             self._verdict = self._judge()
         self._stage = Stage.OVER
@@ -370,24 +368,20 @@ class ScanWriter:
         _log.log(level, "scan %s: %s (%s)", self.scan.name, summary, where)
         self._change(ScanState.OFF if good else ScanState.FAULT, summary)
 
-    # ------------------------------------------------------------------------------- parts
+    def _until(self) -> str:
+        return until(self._around.clock, self._deadline)
 
     def _fault(self) -> str | None:
         return self._troubles.fault or self._halted()
 
     def _halted(self) -> str | None:
-        locked_out = self._lockout.reason if self._lockout else None
-        return self._uncommitted or self._disk_full or locked_out
-
-    def _until(self) -> str:
-        """Up to when something is awaited."""
-        return until(self._around.clock, self._deadline)
+        waits = self._lockout
+        return self._uncommitted or self._disk_full or (waits.reason if waits else None)
 
     def _change(self, state: ScanState, reason: str) -> None:
         self._shown.change(state, reason, **self._facts())
 
     def _report(self, **more: str) -> None:
-        """Put a new snapshot on the board."""
         self._shown.show(**self._facts(), **more)
 
     def _facts(self) -> dict[str, object]:
@@ -404,7 +398,3 @@ class ScanWriter:
             "verdict": self._verdict if self.over else None,
             "over": self.over,
         }
-
-
-def _is_of_channel(event: ScanEvent) -> bool:
-    return isinstance(event, ChannelEvent)
