@@ -30,7 +30,7 @@ def started(scan: ScanDescription, **options: Any) -> Group:
 
 
 def first_points(found: EsrfPlan) -> Group:
-    return merged(*(tree for name in found.places for tree in found.first_point(name).values()))
+    return merged(*found.first_points(found.places).values())
 
 
 def finished(scan: ScanDescription, end: ScanDescription | None = None) -> Group:

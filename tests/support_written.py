@@ -61,7 +61,7 @@ def _later(made: EsrfPlan, recorded: RecordedScan) -> Iterator[Mapping[str, Grou
     scan = recorded.described
     points = {name: n for name, n in recorded.lengths.items() if n and name in made.places}
     for name in points:
-        yield made.first_point(name)
+        yield made.first_points([name])
         yield made.plots(points, final=False)
     for name, channel in scan.channels.items():
         if channel.content is Content.SCANS:

@@ -1,6 +1,7 @@
 """Commits and the readers of a file: what shows, when, and in which order it is made to last."""
 
 import contextlib
+import errno
 import os
 import signal
 import stat
@@ -24,6 +25,7 @@ from nexus_writer_service.hdf5.journaled import JournaledFile
 from nexus_writer_service.hdf5.options import READER_PATIENCE, FileOptions
 from nexus_writer_service.hdf5.recovery import recover
 from nexus_writer_service.model.tree import Dataset
+from nexus_writer_service.testing.faults import FailingDisk
 
 pytestmark = pytest.mark.nonconforming("trees that try the file, not NeXus")
 
@@ -78,10 +80,51 @@ def written(tmp_path):
 
 def test_nothing_below_the_committed_end_shows_before_a_commit(written):
     written.put(95, b"n" * 10)
-    assert written.path.read_bytes() == b"o" * 100 + b"n" * 5
+    assert written.path.read_bytes()[:100] == b"o" * 100
     assert written.held() == b"o" * 95 + b"n" * 10
     written.file.commit()
     assert written.path.read_bytes() == b"o" * 95 + b"n" * 10
+
+
+def test_large_new_blocks_are_not_held_in_memory_and_small_ones_not_for_long(written):
+    written.put(100, b"1" * 10)
+    assert written.path.stat().st_size == 100
+    written.put(110, b"2" * 16384)
+    assert written.path.read_bytes() == b"o" * 100 + b"1" * 10 + b"2" * 16384
+    for number in range(1030):
+        written.put(16494 + number * 1024, b"3" * 1024)
+    assert written.path.stat().st_size > 1 << 20
+
+
+def test_what_is_written_last_counts_whatever_its_size(written):
+    written.put(100, b"1" * 10)
+    written.put(100, b"2" * 16384)
+    written.put(105, b"3" * 10)
+    written.put(16480, b"4" * 10)
+    expected = b"o" * 100 + b"2" * 5 + b"3" * 10 + b"2" * 16365 + b"4" * 10
+    assert written.held() == expected
+    written.file.commit()
+    assert written.path.read_bytes() == expected
+
+
+def test_a_disk_that_refuses_new_bytes_is_asked_again_at_the_commit(tmp_path):
+    disk = FailingDisk()
+    written = Written(tmp_path / "data.bin", disk)
+    written.put(100, b"1" * 10)
+    disk.fail(errno.ENOSPC, "data", done=0.5)
+    written.put(110, b"2" * 20000)
+    written.put(20110, b"3" * 10)
+    written.put(105, b"4" * 10)
+    assert written.file.stranded_bytes >= 20020
+    expected = b"o" * 100 + b"1" * 5 + b"4" * 10 + b"2" * 19995 + b"3" * 10
+    assert written.held() == expected
+    with pytest.raises(OSError, match="No space"):
+        written.file.commit()
+    disk.heal()
+    written.file.commit()
+    assert written.file.stranded_bytes == 0
+    assert written.path.read_bytes() == expected
+    written.file.close()
 
 
 def test_a_commit_waits_for_readers_but_not_for_ever(written):

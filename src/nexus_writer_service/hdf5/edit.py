@@ -8,6 +8,7 @@ import h5py
 from nexus_writer_service.hdf5.failures import FAILURES
 from nexus_writer_service.hdf5.growing import GrowingDatasets
 from nexus_writer_service.hdf5.merge import KnownGroups, Merge
+from nexus_writer_service.hdf5.templates import Templates
 from nexus_writer_service.model.tree import Group
 
 
@@ -22,8 +23,11 @@ def merge_into(group: h5py.Group, tree: Group) -> tuple[str, ...]:
         Problems: what could not be written.
     """
     place = f"{group.file.name}{group.name}".replace("//", "/")
-    merge = Merge(place, GrowingDatasets(group.file.id, place, _no_time), KnownGroups())
+    growing = GrowingDatasets(group.file.id, place, _no_time)
+    templates = Templates(group.id)
+    merge = Merge(place, growing, KnownGroups(), templates)
     merge.root(group.id, tree)
+    templates.clear()
     return tuple(merge.problems)
 
 

@@ -17,6 +17,7 @@ from nexus_writer_service.hdf5.failures import FAILURES, file_error
 from nexus_writer_service.hdf5.growing import GrowingDatasets
 from nexus_writer_service.hdf5.merge import Kind, KnownGroups, Merge, kind_of
 from nexus_writer_service.hdf5.options import FileOptions
+from nexus_writer_service.hdf5.templates import Templates
 from nexus_writer_service.model.description import FileBlock
 from nexus_writer_service.model.tree import Group
 
@@ -36,6 +37,7 @@ class NexusFile:
         self._file = file
         self._growing = GrowingDatasets(file.root, file.path, clock)
         self._known = KnownGroups()
+        self._templates = Templates(file.root)
         self._changed = False
         self._closed = False
 
@@ -134,7 +136,7 @@ class NexusFile:
             them is missing too, all else is written), and what happened to growing datasets since
             the last merge: HDF5 refused their points, or images had to be stored in another way.
         """
-        merge = Merge(self.path, self._growing, self._known)
+        merge = Merge(self.path, self._growing, self._known, self._templates)
         self._changed = True
         merge.root(self._file.root, tree)
         notices, self._growing.notices = self._growing.notices, []
@@ -277,6 +279,7 @@ class NexusFile:
             FileError: another failure; what could be written is written, the rest stays in memory.
         """
         failed = self._growing.write()
+        self._templates.clear()
         self._changed = True  # and stays so if the next line fails
         self._file.commit()
         self._changed = False
@@ -319,6 +322,7 @@ class NexusFile:
         self.settle("/")
         failed = self._growing.write()
         self._known.close()
+        self._templates.clear()
         self._file.close()
         self._raise(failed)
 

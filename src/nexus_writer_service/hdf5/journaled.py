@@ -3,7 +3,8 @@
 HDF5 writes where and when it likes; between two commits nothing of it may show. So:
 
 I1. Bytes below the committed end change only while a complete record in the journal says how.
-I2. Nothing committed refers to bytes beyond the committed end, so these are written at once.
+I2. Nothing committed refers to bytes beyond the committed end, so these are written at any time:
+    large blocks at once, small ones together, and all before the record.
 I3. The file never shrinks before it is closed, and is long enough before anything refers to it.
 I4. ``write`` and ``truncate`` never fail: HDF5 does not survive that. What the disk does not take
     stays in memory, and the next commit tells.
@@ -27,6 +28,11 @@ from nexus_writer_service.hdf5.protection import Protection
 from nexus_writer_service.hdf5.record import HEAD, Record, seals_of
 
 _RETRY: Final = 0.005
+_SMALL: Final = 16 << 10
+"""Bytes of a new block below which it waits for others: HDF5 writes metadata in blocks of some
+hundred bytes, each of which would cost a call of the system."""
+_MOST_SMALL: Final = 1 << 20
+"""Bytes of such blocks that wait."""
 
 
 class JournaledFile:
@@ -68,8 +74,10 @@ class JournaledFile:
         self._position = 0
         self._changed = Extents()
         """Below ``_guarded``, not committed."""
-        self._stranded = Extents()
-        """Beyond, where the disk did not take them."""
+        self._new = Extents()
+        """Beyond, not on the disk yet."""
+        self._refused = False
+        """The disk did not take new bytes: it is asked again at the next commit."""
         self._pending = Extents()
         """Committed, in the journal, not in the file."""
         self._pending_since: float | None = None
@@ -108,7 +116,7 @@ class JournaledFile:
                     view[done:] = bytes(size - done)
                     break
                 done += count
-        for extents in (self._pending, self._stranded, self._changed):
+        for extents in (self._pending, self._new, self._changed):
             if extents:
                 extents.patch(memoryview(buffer), address)
         return size
@@ -130,28 +138,42 @@ class JournaledFile:
             return size
         # A new file shows nothing before its first commit, so that a kill leaves it empty.
         below = max(0, self._guarded - address) if self._guarded else size
+        if not below:
+            self._write_new(address, data)
+            return size
         view = memoryview(data)
         self._changed.put(address, bytes(view[:below]))
         if below < size:
             self._write_new(address + below, view[below:])
         return size
 
-    def _write_new(self, address: int, view: memoryview) -> None:
-        if not self._stranded:
+    def _write_new(self, address: int, data: Any) -> None:
+        large = len(data) >= _SMALL
+        if not self._refused and (large or self._new.nbytes >= _MOST_SMALL):
             try:
-                self._disk.write("data", self._descriptor, [view], address)
+                self._bring_new()  # before the large one, which may cover some of them
+                if large:
+                    self._disk.write("data", self._descriptor, [data], address)
+                    self._size = max(self._size, address + len(data))
+                    return
             except OSError:
+                self._refused = True
                 self._size = os.fstat(self._descriptor).st_size
-            else:
-                self._size = max(self._size, address + len(view))
-                return
-        self._stranded.put(address, bytes(view))
+        self._new.put(address, bytes(data))
+
+    def _bring_new(self) -> None:
+        self._refused = bool(self._new)  # until all is on the disk
+        for address, data in self._new.runs():
+            self._disk.write("data", self._descriptor, [data], address)
+            self._size = max(self._size, address + len(data))
+        self._new.clear()
+        self._refused = False
 
     def truncate(self, size: int | None = None) -> int:
         """Say where the file ends."""
         self._end = self._position if size is None else size
         self._changed.cut(self._end)
-        self._stranded.cut(self._end)
+        self._new.cut(self._end)
         return self._end
 
     def flush(self) -> None:
@@ -162,7 +184,7 @@ class JournaledFile:
     @property
     def stranded_bytes(self) -> int:
         """Memory held by new bytes that the disk did not take."""
-        return self._stranded.nbytes
+        return self._new.nbytes if self._refused else 0
 
     def commit(self) -> None:
         """Make what HDF5 has just flushed the state that counts.
@@ -190,9 +212,7 @@ class JournaledFile:
 
     def _make_room(self) -> None:
         """Bring the file to its length, with all bytes beyond the committed end."""
-        for address, data in self._stranded:
-            self._disk.write("data", self._descriptor, [data], address)
-        self._stranded.clear()
+        self._bring_new()
         self._size = os.fstat(self._descriptor).st_size
         if self._committed:  # a file without a commit must stay empty until its first record
             self._lengthen(self._end)

@@ -13,6 +13,7 @@ from h5py import h5a, h5d, h5g, h5i, h5l, h5o
 from nexus_writer_service.errors import DatasetError
 from nexus_writer_service.hdf5.failures import FAILURES, RefusedError, cause, cure
 from nexus_writer_service.hdf5.growing import GrowingDatasets, GrowingNode
+from nexus_writer_service.hdf5.templates import Templates, likeness
 from nexus_writer_service.hdf5.values import (
     as_array,
     copy_attributes,
@@ -101,14 +102,18 @@ class Merge:
         file: path of the file, for messages.
         growing: takes the datasets that grow.
         known: groups that earlier merges have entered; added to.
+        templates: of groups that are made again and again; added to.
     """
 
-    def __init__(self, file: str, growing: GrowingDatasets, known: KnownGroups) -> None:
+    def __init__(
+        self, file: str, growing: GrowingDatasets, known: KnownGroups, templates: Templates
+    ) -> None:
         self.problems: list[str] = []
         """What could not be written, with path, cause and cure."""
         self._file = file
         self._growing = growing
         self._known = known
+        self._templates = templates
 
     def root(self, here: Any, tree: Group) -> None:
         """Merge ``tree`` into the root group (low-level identifier)."""
@@ -193,15 +198,29 @@ class Merge:
         match kind:
             case Kind.GROUP:
                 group = h5g.open(here, name.encode())
+                self._merge_group(group, path, node, new=False)
             case Kind.NOTHING:
-                key, properties = link_name(name)
-                group = h5g.create(here, key, properties)
+                self._new_group(here, path, name, node)
             case _:
                 raise RefusedError(
                     f"{path} exists and is not a group: nothing below it was written; choose "
                     "another name for one of them"
                 )
-        self._merge_group(group, path, node, new=kind is Kind.NOTHING)
+
+    def _new_group(self, here: Any, path: str, name: str, node: Group) -> None:
+        like = likeness(node)
+        if self._templates.copy(here, name, like):
+            for below, child in node.children.items():
+                if isinstance(child, StreamDataset):
+                    dataset = self._growing.open(here, f"{name}/{below}", child)
+                    self._growing.attach(f"{path}/{below}", child, dataset, new=True)
+            return
+        key, properties = link_name(name)
+        problems = len(self.problems)
+        group = h5g.create(here, key, properties)
+        self._merge_group(group, path, node, new=True)
+        if len(self.problems) == problems:
+            self._templates.made(here, name, like)
 
     def _dataset(self, here: Any, path: str, node: Dataset, kind: Kind) -> None:
         array = as_array(node.value)

@@ -60,6 +60,8 @@ class Tail:
             node: what it was made from.
             memory_type: of its points in memory, which must be what is stored.
         """
+        if node.filters.gzip is None:
+            return None
         properties = dataset.get_create_plist()
         filters = [properties.get_filter(index) for index in range(properties.get_nfilters())]
         if (

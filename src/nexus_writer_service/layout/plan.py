@@ -4,7 +4,7 @@ A plan is made from the description of a prepared scan. It holds no file and no 
 an argument, and the trees are merged into files by others.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -73,8 +73,11 @@ class ScanPlan(Protocol):
     def start(self, now: datetime) -> Trees:
         """What is written when the scan is prepared: the entries and all that is known by then."""
 
-    def first_point(self, channel: ChannelName) -> Trees:
-        """What appears with the first point of a channel: its dataset, its device, links to it."""
+    def first_points(self, channels: Iterable[ChannelName]) -> Trees:
+        """What appears with the first points of channels: datasets, devices, links to them.
+
+        For all at once it is the same as for one after the other.
+        """
 
     def plots(self, lengths: Mapping[ChannelName, int], *, final: bool) -> Trees:
         """The plots that can be shown.

@@ -1,6 +1,7 @@
 """All channels of a scan that are to be saved: events in, datasets and accounts out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Final
 
 from nexus_writer_service.errors import DatasetError
@@ -61,7 +62,7 @@ class Channels:
             if known is None or writer is None or not writer.begun:
                 continue
             if (known.dtype, known.shape) != (channel.dtype, channel.shape):
-                self._begin(writer)
+                self._begin([writer])
 
     def _include(self, scan: ScanDescription) -> None:
         self._known = scan.channels
@@ -83,15 +84,24 @@ class Channels:
             if channel := self._all.get(tally.channel):
                 channel.go_on_from(tally)
         self.note_due = True  # the start of the scan, merged again, said nothing of gaps
-        for channel in self._all.values():
-            if channel.place and not channel.lost and self._file.has(channel.place.path):
-                self._begin(channel)
+        self._begin(
+            channel
+            for channel in self._all.values()
+            if channel.place and not channel.lost and self._file.has(channel.place.path)
+        )
 
-    def take(self, event: ChannelEvent) -> None:
-        """Take what happened to a channel; one that is not to be saved is passed over."""
-        channel = self._all.get(event.channel)
-        if channel is None:
-            return
+    def take(self, events: Sequence[ChannelEvent]) -> None:
+        """Take what happened to channels; those that are not to be saved are passed over.
+
+        Channels that get their first points begin together, which is cheaper than one by one.
+        """
+        if len(events) > 1:
+            self._begin_together(events)
+        for event in events:
+            if (channel := self._all.get(event.channel)) is not None:
+                self._take(channel, event)
+
+    def _take(self, channel: ChannelWriter, event: ChannelEvent) -> None:
         match event:
             case Points():
                 self._add_points(channel, event)
@@ -245,22 +255,36 @@ class Channels:
 
     def _ready(self, channel: ChannelWriter) -> bool:
         """Whether a channel is (still) written; its dataset is in the file then."""
-        return not channel.lost and (channel.begun or self._begin(channel))
+        if not channel.lost and not channel.begun:
+            self._begin([channel])
+        return channel.begun and not channel.lost
 
-    def _begin(self, channel: ChannelWriter) -> bool:
-        """Make the dataset of a channel and all that appears with its first point."""
-        if channel.place is None:
-            return False
-        trees = self._plan.first_point(channel.name)
+    def _begin_together(self, events: Sequence[ChannelEvent]) -> None:
+        """Begin the channels that have first points among events; not beyond a loss."""
+        met = takewhile(lambda event: not isinstance(event, Lost), events)
+        names = dict.fromkeys(event.channel for event in met if isinstance(event, Points))
+        known = [self._all[name] for name in names if name in self._all]
+        self._begin([one for one in known if one.place and not one.begun and not one.lost])
+
+    def _begin(self, channels: Iterable[ChannelWriter]) -> None:
+        """Make the datasets of channels and all that appears with their first points."""
+        places = {one.name: (one, one.place.path) for one in channels if one.place}
+        if not places:
+            return
+        trees = self._plan.first_points(places)
         problems = self._scan_file.merge(trees, warn=self._troubles.warn)
-        try:
-            channel.found(self._file.length(channel.place.path))
-        except DatasetError as error:
-            self._give_up(channel, "; ".join(problems) or str(error))
-            return False
+        self.plots_due = True
+        for channel, path in places.values():
+            try:
+                channel.found(self._file.length(path))
+                channel.begun = True
+            except DatasetError as error:
+                # Merged again alone, to tell its problems from those of the others.
+                trees = self._plan.first_points([channel.name])
+                own = self._scan_file.merge(trees, warn=self._troubles.warn)
+                problems = [text for text in problems if text not in own]
+                self._give_up(channel, "; ".join(own) or str(error))
         self._troubles.complain(problems)
-        channel.begun = self.plots_due = True
-        return True
 
     def _lose(self, channel: ChannelWriter, event: Lost) -> None:
         if event.stop is None:

@@ -1,6 +1,7 @@
 """A scan whose file is open: what its plan says and its channels get is brought into the file."""
 
 import logging
+from collections.abc import Sequence
 
 from nexus_writer_service.errors import FileError
 from nexus_writer_service.hdf5.file import NexusFile
@@ -105,10 +106,10 @@ class OpenScan:
 
     # ------------------------------------------------------------------------------ what comes in
 
-    def take(self, event: ChannelEvent) -> None:
-        """Take what happened to a channel."""
+    def take(self, events: Sequence[ChannelEvent]) -> None:
+        """Take what happened to channels, in order."""
         if self._channels is not None:
-            self._channels.take(event)
+            self._channels.take(events)
 
     def extend(self) -> None:
         """Take in more of the images that are there while the detector is at work."""

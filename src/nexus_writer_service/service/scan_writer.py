@@ -10,6 +10,8 @@ a dataset how many of its points are there.
 """
 
 import logging
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from nexus_writer_service.errors import EntryExistsError, FileError, FileLockedError, LayoutError
 from nexus_writer_service.hdf5.file import NexusFile
@@ -24,6 +26,7 @@ from nexus_writer_service.model.events import (
 )
 from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Outcome, Verdict, judge
+from nexus_writer_service.service.channels import ChannelEvent
 from nexus_writer_service.service.clock import until
 from nexus_writer_service.service.lockout import Lockout
 from nexus_writer_service.service.open_scan import OpenScan
@@ -88,6 +91,15 @@ class ScanWriter:
 
     # ------------------------------------------------------------------------------ events
 
+    def feed_all(self, events: Iterable[ScanEvent]) -> None:
+        """Take the next events of the scan; channels that begin with them begin together."""
+        for of_channels, run in groupby(events, lambda event: isinstance(event, ChannelEvent)):
+            if of_channels and self._lockout is None:
+                self._take([event for event in run if isinstance(event, ChannelEvent)])
+            else:
+                for event in run:
+                    self.feed(event)
+
     def feed(self, event: ScanEvent) -> None:
         """Take the next event of the scan."""
         if self._lockout is not None:
@@ -113,20 +125,23 @@ class ScanWriter:
                     self.scan = event.scan
                     self._open.describe(event)
             case _:
-                if self._open is not None and self._stage is Stage.WRITING:
-                    self._open.take(event)
-                    if self._fault() != self.status.fault:
-                        self._report()
+                self._take([event])
+
+    def _take(self, events: Sequence[ChannelEvent]) -> None:
+        if self._open is not None and self._stage is Stage.WRITING:
+            self._open.take(events)
+            if self._fault() != self.status.fault:
+                self._report()
 
     def tick(self) -> None:
         """Do what time brings: look for files, look at the disk, tell how far it is."""
         now = self._around.clock.monotonic()
         if self._lockout is not None:
             self._try_again(self._lockout)
-        if self._open is not None and self._stage is Stage.WRITING and now >= self._disk_due:
-            self._disk_due = now + _DISK_PERIOD
-            self._disk_full = self._open.look_around()
         if self._open is not None and self._stage is Stage.WRITING:
+            if now >= self._disk_due:
+                self._disk_due = now + _DISK_PERIOD
+                self._disk_full = self._open.look_around()
             self._open.extend()
         if self._stage is Stage.AWAITING_FILES:
             self._await_files()
@@ -247,8 +262,7 @@ class ScanWriter:
         elif lockout.due:
             self._prepare(self.scan)
         if self._lockout is None:
-            for event in lockout.end_waiting():
-                self.feed(event)
+            self.feed_all(lockout.end_waiting())
 
     # --------------------------------------------------------------------------------- end
 
@@ -329,12 +343,10 @@ class ScanWriter:
         )
 
     def _interrupted(self, *reasons: str) -> Verdict:
-        """The verdict on a scan with which a writer can go on."""
         tallies = self._open.tallies() if self._open else ()
         return Verdict(Outcome.INTERRUPTED, reasons, tuple(self._troubles.warnings), tallies)
 
     def _conclude(self, said_by: str = "") -> None:
-        """The last step: let go of the file and tell the verdict."""
         if self._verdict is None or self._failure:
             self._verdict = self._judge()
         self._stage = Stage.OVER
@@ -356,24 +368,20 @@ class ScanWriter:
         _log.log(level, "scan %s: %s (%s)", self.scan.name, summary, where)
         self._change(ScanState.OFF if good else ScanState.FAULT, summary)
 
-    # ------------------------------------------------------------------------------- parts
+    def _until(self) -> str:
+        return until(self._around.clock, self._deadline)
 
     def _fault(self) -> str | None:
         return self._troubles.fault or self._halted()
 
     def _halted(self) -> str | None:
-        locked_out = self._lockout.reason if self._lockout else None
-        return self._uncommitted or self._disk_full or locked_out
-
-    def _until(self) -> str:
-        """Up to when something is awaited."""
-        return until(self._around.clock, self._deadline)
+        waits = self._lockout
+        return self._uncommitted or self._disk_full or (waits.reason if waits else None)
 
     def _change(self, state: ScanState, reason: str) -> None:
         self._shown.change(state, reason, **self._facts())
 
     def _report(self, **more: str) -> None:
-        """Put a new snapshot on the board."""
         self._shown.show(**self._facts(), **more)
 
     def _facts(self) -> dict[str, object]:

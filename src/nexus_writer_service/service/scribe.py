@@ -11,10 +11,11 @@ in the inbox, so that the sources stop reading, until a commit succeeds.
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from nexus_writer_service.errors import FileError, WriterError
@@ -53,6 +54,13 @@ class _Call:
 
     function: Callable[[], Any]
     future: Future[Any]
+
+    def run(self) -> None:
+        """Run it; its errors belong to who called."""
+        try:
+            self.future.set_result(self.function())
+        except Exception as error:  # noqa: BLE001
+            self.future.set_exception(error)
 
 
 class Scribe:
@@ -173,7 +181,7 @@ class Scribe:
             wait = _IDLE if due is None else max(0.0, due - clock.monotonic())
             if files.pending:
                 wait = min(wait, _POLL)
-            urgent = [self._handle(item) for item in self._taken(wait)]
+            urgent = self._handle(self._taken(wait))
             if due is None and (files.dirty or self._writers):
                 # Also without anything new: scans wait for late files, for room on the disk.
                 due = clock.monotonic() + self._tick
@@ -182,7 +190,7 @@ class Scribe:
             files.poll()
             # While commits fail, to try more often than on the tick is no use.
             full = not self._failing and files.buffered_bytes >= _MOST_BUFFERED
-            if any(urgent) or full or (due is not None and clock.monotonic() >= due):
+            if urgent or full or (due is not None and clock.monotonic() >= due):
                 self._commit()
                 due = clock.monotonic() + self._tick if self._writers else None
         self._finish()
@@ -207,20 +215,28 @@ class Scribe:
         if writer is not None and not writer.over:
             self._guarded(writer, partial(how, writer))
 
-    def _handle(self, item: ScanEvent | _Call) -> bool:
-        """Handle one item; tells whether it wants a commit at once."""
-        if isinstance(item, _Call):
-            try:
-                item.future.set_result(item.function())
-            except Exception as error:  # noqa: BLE001 - it belongs to who called
-                item.future.set_exception(error)
-            return True
-        writer = self._writers.get(item.key)
+    def _handle(self, items: Iterable[ScanEvent | _Call]) -> bool:
+        """Handle items in order; tells whether one of them wants a commit at once."""
+        urgent = False
+        for key, run in groupby(items, _key):
+            if key is None:
+                urgent = True
+                for item in run:
+                    if isinstance(item, _Call):
+                        item.run()
+            else:
+                events = [item for item in run if not isinstance(item, _Call)]
+                urgent = self._feed(key, events) or urgent
+        return urgent
+
+    def _feed(self, key: ScanKey, events: Sequence[ScanEvent]) -> bool:
+        """Hand a writer events of its scan; tells whether one of them wants a commit at once."""
+        writer = self._writers.get(key)
         if writer is None or writer.over:
             return False
-        self._guarded(writer, partial(writer.feed, item))
-        self._uncommitted[writer.file] += _size(item)
-        return isinstance(item, Prepared | Ended | Vanished)
+        self._guarded(writer, partial(writer.feed_all, events))
+        self._uncommitted[writer.file] += sum(map(_size, events))
+        return any(isinstance(event, Prepared | Ended | Vanished) for event in events)
 
     def _commit(self) -> None:
         for writer in list(self._writers.values()):
@@ -258,6 +274,11 @@ class Scribe:
         for writer in list(self._writers.values()):
             if not writer.over:
                 self._guarded(writer, partial(writer.suspend, reason))
+
+
+def _key(item: ScanEvent | _Call) -> ScanKey | None:
+    """Of which scan an item tells; None for a call."""
+    return None if isinstance(item, _Call) else item.key
 
 
 def _size(event: ScanEvent) -> int:

@@ -37,7 +37,7 @@ REFERENCE = ScanReference(ScanKey("esrf:scan:02"), 8, "/data/other.h5")
 def trees(made: EsrfPlan, scan: ScanDescription, lengths: Mapping[ChannelName, int]) -> list[Any]:
     """What is written at all moments, as trees by file."""
     found = [made.start(NOW), made.links(NOW)]
-    found += [made.first_point(name) for name in lengths]
+    found += [made.first_points([name]) for name in lengths]
     found += [made.plots(lengths, final=final) for final in (False, True)]
     found += [
         made.references(name, (REFERENCE,))
@@ -65,7 +65,7 @@ def check_places(made: EsrfPlan, scan: ScanDescription, options: EsrfOptions) ->
     """No two channels have one place; each is written there, and is found in measurement."""
     places = list(made.places.values())
     assert len(set(places)) == len(places)
-    everything = merged(*(made.first_point(name)[made.file] for name in made.places))
+    everything = merged(*(made.first_points([name])[made.file] for name in made.places))
     targets = set()
     for entry in made.entries:
         measurement = (
@@ -148,7 +148,7 @@ def test_any_scan_can_be_written_and_conforms(
         for problem in file.merge(tree)
     ]
     for name in made.places:
-        (tree,) = made.first_point(name).values()
+        (tree,) = made.first_points([name]).values()
         problems += file.merge(tree)
     file.close()
     assert problems == []

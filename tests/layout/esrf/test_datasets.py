@@ -15,7 +15,7 @@ LARGE = ChannelName("ctl:large")
 
 def dataset(bliss: str, **options: Any) -> StreamDataset:
     scan = line_scan(channel(LARGE, "u2", (1024, 1024)), storage=StorageOptions(compression=bliss))
-    (tree,) = plan(scan, EsrfOptions(**options)).first_point(LARGE).values()
+    (tree,) = plan(scan, EsrfOptions(**options)).first_points([LARGE]).values()
     node = at(tree, "7.1/instrument/large/data")
     assert isinstance(node, StreamDataset)
     return node

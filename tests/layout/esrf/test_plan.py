@@ -129,7 +129,7 @@ def test_a_channel_brings_its_device_and_the_links_to_it() -> None:
     )
     found = made(scan)
     assert found.places[ChannelName("ctl:diode")] == Place(FILE, "/7.1/instrument/diode/signal")
-    tree = found.first_point(ChannelName("ctl:diode"))[FILE]
+    tree = found.first_points([ChannelName("ctl:diode")])[FILE]
     dataset = at(tree, "7.1/instrument/diode/signal")
     assert isinstance(dataset, StreamDataset)
     assert dataset.attributes == {"units": "A"}
@@ -148,19 +148,20 @@ def test_a_channel_brings_its_device_and_the_links_to_it() -> None:
 
 def test_a_positioner_takes_its_place_among_the_positions() -> None:
     scan = line_scan(motors=("axis:sam-x",), positioners=Positioners({"sam-x": 1.0}))
-    tree = made(scan).first_point(ChannelName("axis:sam-x"))[FILE]
+    tree = made(scan).first_points([ChannelName("axis:sam-x")])[FILE]
     link = at(tree, "7.1/instrument/positioners/sam-x")
     assert link == SoftLink("/7.1/instrument/sam_x/value")
 
 
 def test_a_positioner_that_is_no_motor_is_added_to_the_positions() -> None:
-    tree = made(line_scan(motors=("timer:epoch",))).first_point(ChannelName("timer:epoch"))[FILE]
+    found = made(line_scan(motors=("timer:epoch",)))
+    tree = found.first_points([ChannelName("timer:epoch")])[FILE]
     link = at(tree, "7.1/instrument/positioners/epoch")
     assert link == SoftLink("/7.1/instrument/epoch/value")
 
 
 def test_a_channel_nobody_knows_brings_nothing() -> None:
-    assert made(line_scan()).first_point(ChannelName("x")) == {}
+    assert made(line_scan()).first_points([ChannelName("x")]) == {}
 
 
 def test_a_nameless_channel_stands_in_measurement_itself() -> None:

@@ -256,7 +256,7 @@ def test_everything_else_is_as_the_default_layout_has_it():
     scan = line_scan(channel("card:diode"))
     own, found = plan(scan, EsrfOptions()), made({"mine": 1}, scan=scan)
     assert (found.file, found.entries, found.places) == (own.file, own.entries, own.places)
-    assert paths(found.first_point(DIODE)[FILE]) == paths(own.first_point(DIODE)[FILE])
+    assert paths(found.first_points([DIODE])[FILE]) == paths(own.first_points([DIODE])[FILE])
     assert found.links(NOW) == own.links(NOW)
     assert found.root(NOW, {}) == own.root(NOW, {})
     without = {name: node for name, node in start(found).children.items() if name != "mine"}

@@ -304,8 +304,7 @@ def test_whatever_stands_in_a_document_the_scan_is_described_and_laid_out(data: 
         return
     made = plan(scan, EsrfOptions())
     made.start(NOW)
-    for name in made.places:
-        made.first_point(name)
+    made.first_points(made.places)
     made.plots(dict.fromkeys(made.places, 1), final=True)
     made.finish(scan, NOW)
 

@@ -1,6 +1,6 @@
 """The plan of a run: which trees to merge at which moment. Made anew whenever more is known."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Final
@@ -160,14 +160,17 @@ class BlueskyPlan:
         attributes = {"NX_class": "NXentry", "target": ENTRY, **entry.attributes}
         return Group(children, attributes)
 
-    def first_point(self, channel: ChannelName) -> Trees:
-        """The dataset of a channel; with that of values those of their times, if there are any."""
-        if channel in self._given or channel not in self._values:
-            return {}
-        names = [channel, *self._view.times_of(channel)]
-        self._given.update(names)
-        found = [self._values[name][1] for name in names if name in self._values]
-        return {self._file: at(STREAMS, merged(*found))}
+    def first_points(self, channels: Iterable[ChannelName]) -> Trees:
+        """The datasets of channels; with those of values those of their times, if there are any."""
+        names = [name for one in channels for name in (one, *self._view.times_of(one))]
+        fresh = [
+            name
+            for name in dict.fromkeys(names)
+            if name in self._values and name not in self._given
+        ]
+        self._given.update(fresh)
+        found = [self._values[name][1] for name in fresh]
+        return {self._file: at(STREAMS, merged(*found))} if found else {}
 
     def plots(self, lengths: Mapping[ChannelName, int], *, final: bool) -> Trees:
         """The default plot; that of a grid once it is over."""

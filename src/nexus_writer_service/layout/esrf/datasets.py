@@ -2,10 +2,17 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from nexus_writer_service.layout.esrf import storage
 from nexus_writer_service.layout.esrf.slots import Slot
-from nexus_writer_service.model.description import Channel, ImageFiles, ScanDescription, Shape
+from nexus_writer_service.model.description import (
+    Channel,
+    ImageFiles,
+    ScanDescription,
+    Shape,
+    StorageOptions,
+)
 from nexus_writer_service.model.tree import ImageStack, StreamDataset, Value
 
 
@@ -48,7 +55,7 @@ def dataset(slot: Slot, scan: ScanDescription, options: EsrfOptions) -> StreamDa
     if meaning := storage.interpretation(shape, channel.shape):
         attributes["interpretation"] = meaning
     grid = shape if len(shape) > 1 else (0,)
-    chosen = replace(scan.storage, compression=scan.storage.compression or options.compression)
+    chosen = _chosen(scan.storage, options.compression)
     layout = storage.layout(shape, channel.shape, channel.dtype, chosen)
     if channel.images is None:
         return StreamDataset(
@@ -74,6 +81,12 @@ def dataset(slot: Slot, scan: ScanDescription, options: EsrfOptions) -> StreamDa
         fill=storage.fill_value(channel.dtype),
         attributes=attributes,
     )
+
+
+@lru_cache
+def _chosen(wanted: StorageOptions, compression: str) -> StorageOptions:
+    """What the user wants, with a compression scheme where none was chosen."""
+    return wanted if wanted.compression else replace(wanted, compression=compression)
 
 
 def image_storage(files: ImageFiles, options: EsrfOptions) -> str:

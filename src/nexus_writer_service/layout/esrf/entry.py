@@ -1,6 +1,6 @@
 """The trees of one NXentry, moment by moment: the layout's own items and the user's metadata."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -58,14 +58,16 @@ class Entry:
         own = self.structure.start(iso(now))
         return self._root(merged(own, self._categories(self.structure.scan, [])))
 
-    def first_point(self, channel: ChannelName) -> Group:
-        """A channel's dataset, its device and the links to it."""
-        slot = self.by_channel[channel]
-        tree = self.structure.first_points([slot])
-        if self._first_of_group.get(slot.group) is slot:
-            said = self._device_metadata(slot.group, self.structure.scan, [], self._info(slot))
-            tree = merged(tree, instrument({slot.group: said}))
-        return self._root(tree)
+    def first_points(self, channels: Iterable[ChannelName]) -> Group:
+        """The datasets of channels, their devices and the links to them."""
+        slots = [self.by_channel[channel] for channel in channels]
+        said: dict[str, Node] = {
+            slot.group: self._device_metadata(slot.group, self.structure.scan, [], self._info(slot))
+            for slot in slots
+            if self._first_of_group.get(slot.group) is slot
+        }
+        devices = instrument(said) if said else Group()
+        return self._root(merged(self.structure.first_points(slots), devices))
 
     def finish(self, scan: ScanDescription, now: datetime) -> Group:
         """What is known at the end, and all metadata again, as they may have changed.
@@ -132,6 +134,27 @@ class Entry:
             said = {"selection": selection} if isinstance(selection, Mapping) else {}
         category = scan.categories.get(INSTRUMENT, {}).get(group)
         more = category if isinstance(category, Mapping) else {}
+        everything = {**(info or {}), **said, **more}
+        if not everything:
+            return Group()
         where = f"{INSTRUMENT}/{group}"
-        tree = metadata.group({**(info or {}), **said, **more}, where, warnings)
+        tree = self._group(everything, where, warnings)
         return metadata.fitted(tree, self.structure.device(group), where, warnings)
+
+    def _group(self, said: Mapping[str, Json], where: str, warnings: list[str]) -> Group:
+        """Metadata as a group: many devices say the same."""
+        if not all(type(value) is str for value in said.values()):
+            return metadata.group(said, where, warnings)
+        key = tuple(said.items())
+        if key not in self._known:
+            found: list[str] = []
+            tree = metadata.group(said, where, found)
+            warnings += found
+            if found:
+                return tree
+            self._known[key] = tree
+        return self._known[key]
+
+    @cached_property
+    def _known(self) -> dict[tuple[tuple[str, Json], ...], Group]:
+        return {}

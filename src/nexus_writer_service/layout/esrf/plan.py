@@ -1,6 +1,6 @@
 """The plan of a scan in the classic ESRF layout: one NXentry per top master."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from nexus_writer_service.layout.esrf.applications import Applications
@@ -126,10 +126,18 @@ class EsrfPlan:
         trees += [one.start(self._scan.start_time) for one in self._applications]
         return {self._file: merged(*trees, _updated(now))}
 
-    def first_point(self, channel: ChannelName) -> Trees:
-        """A channel's dataset, its device, its links; nothing for one without a place."""
-        entry = self._by_channel.get(channel)
-        return {self._file: entry.first_point(channel)} if entry else {}
+    def first_points(self, channels: Iterable[ChannelName]) -> Trees:
+        """The datasets of channels, their devices, their links; nothing without a place."""
+        by_entry: dict[str, list[ChannelName]] = {}
+        for channel in channels:
+            if entry := self._by_channel.get(channel):
+                by_entry.setdefault(entry.name, []).append(channel)
+        trees = [
+            entry.first_points(by_entry[entry.name])
+            for entry in self._entries
+            if entry.name in by_entry
+        ]
+        return {self._file: merged(*trees)} if trees else {}
 
     def plots(self, lengths: Mapping[ChannelName, int], *, final: bool) -> Trees:
         """The plots of each entry that can be shown, and what applications have of the data."""

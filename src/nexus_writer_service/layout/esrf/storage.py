@@ -6,6 +6,7 @@ sizes and speeds that people know.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ class Layout:
     filters: Filters
 
 
+@lru_cache
 def layout(scan: Shape, sample: Shape, dtype: np.dtype[Any], options: StorageOptions) -> Layout:
     """Chunks and filters of a dataset of shape (*scan, *sample).
 

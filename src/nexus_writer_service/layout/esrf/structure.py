@@ -9,7 +9,7 @@ from nexus_writer_service.layout.esrf.datasets import EsrfOptions, dataset, is_t
 from nexus_writer_service.layout.esrf.names import item_name, normalized
 from nexus_writer_service.layout.esrf.slots import Slot
 from nexus_writer_service.layout.writer_note import NOTE, writer_note
-from nexus_writer_service.model.description import Json, Note, ScanDescription
+from nexus_writer_service.model.description import ChannelName, Json, Note, ScanDescription
 from nexus_writer_service.model.tree import Dataset, Group, Node, SoftLink, merged
 from nexus_writer_service.model.verdict import Outcome, Verdict, judge
 
@@ -82,19 +82,22 @@ class Structure:
             instrument({**self._instrument_name(), **_snapshots(snapshots, scan)}),
         )
 
+    @cached_property
+    def _datasets(self) -> Mapping[ChannelName, Node]:
+        return {slot.channel.name: dataset(slot, self.scan, self.options) for slot in self.slots}
+
     def first_points(self, slots: Iterable[Slot]) -> Group:
         """The datasets of channels in the groups of their devices, and the links to them."""
-        devices: dict[str, Group] = {}
+        devices: dict[str, tuple[str, dict[str, Node]]] = {}
         positioners: dict[str, Node] = {}
         measurement: dict[str, Node] = {}
         for slot in slots:
-            node = dataset(slot, self.scan, self.options)
+            node = self._datasets[slot.channel.name]
             if not slot.group:
                 measurement[slot.dataset] = node
                 continue
-            children = {slot.dataset: node, **_alias(slot)}
-            known = devices.get(slot.group, Group()).children
-            devices[slot.group] = Group({**known, **children}, {"NX_class": slot.nx_class})
+            _, children = devices.setdefault(slot.group, (slot.nx_class, {}))
+            children |= {slot.dataset: node, **_alias(slot)}
             target = SoftLink(f"/{self.name}/{slot.path}")
             if slot.is_positioner:
                 positioners[self._motor(slot)] = target
@@ -102,7 +105,11 @@ class Structure:
                 measurement[slot.link] = target
         moved = {"positioners": collection(positioners)} if positioners else {}
         measured = {"measurement": collection(measurement)} if measurement else {}
-        found = instrument({**devices, **moved}) if devices else Group()
+        groups: dict[str, Node] = {
+            name: Group(children, {"NX_class": nx_class})
+            for name, (nx_class, children) in devices.items()
+        }
+        found = instrument({**groups, **moved}) if groups else Group()
         return merged(found, entry(measured))
 
     def finish(self, scan: ScanDescription, date: str) -> Group:
@@ -135,10 +142,14 @@ class Structure:
 
     def _motor(self, slot: Slot) -> str:
         """Name of a positioner among the snapshots: that of the motor, if it has one there."""
+        return self._motors.get(slot.link, slot.link)
+
+    @cached_property
+    def _motors(self) -> Mapping[str, str]:
+        found: dict[str, str] = {}
         for motor in self.scan.positioners.start:
-            if normalized(motor) == slot.link:
-                return item_name(motor)
-        return slot.link
+            found.setdefault(normalized(motor), item_name(motor))
+        return found
 
 
 def _snapshots(found: Mapping[str, Mapping[str, Json]], scan: ScanDescription) -> dict[str, Node]:

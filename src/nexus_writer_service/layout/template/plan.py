@@ -87,9 +87,9 @@ class TemplatedPlan:
         """The entries, with what templates know from the start."""
         return self._with(self._inner.start(now), (one.start(self._scan) for one in self._added))
 
-    def first_point(self, channel: ChannelName) -> FileTrees:
-        """What appears with the first point of a channel."""
-        return self._inner.first_point(channel)
+    def first_points(self, channels: Iterable[ChannelName]) -> FileTrees:
+        """What appears with the first points of channels."""
+        return self._inner.first_points(channels)
 
     def plots(self, lengths: Mapping[ChannelName, int], *, final: bool) -> FileTrees:
         """The plots, and the links of templates to the channels that have begun."""
@@ -231,7 +231,7 @@ class _Moments:
         if has(self._entry(self.plan.start(_SOME_TIME)), path):
             return When.START
         for name in self.plan.places:
-            if has(self._entry(self.plan.first_point(name)), path):
+            if has(self._entry(self.plan.first_points([name])), path):
                 return name
         at_end = has(self._entry(self.plan.finish(self.scan, _SOME_TIME)), path)
         return When.END if at_end else None
@@ -243,7 +243,7 @@ class _Moments:
 def _own(plan: ScanPlan, scan: ScanDescription) -> Group:
     """What the default layout writes at any moment, by its names."""
     trees = [plan.start(_SOME_TIME), plan.finish(scan, _SOME_TIME)]
-    trees += [plan.first_point(name) for name in plan.places]
+    trees.append(plan.first_points(plan.places))
     trees.append(plan.plots(dict.fromkeys(plan.places, 1), final=True))
     found = [tree for each in trees for path, tree in each.items() if path == plan.file]
     # Datasets are where their channels are, whatever else the layout makes of them.
