@@ -3,7 +3,7 @@
 from typing import Final
 
 MOST_HELD: Final = 48 << 20
-"""Bytes: those of 750 scalars, or of 48 spectra of 4096 channels."""
+"""Bytes: those of 1500 scalars, or of 48 spectra of 4096 channels."""
 
 
 class HeldBytes:

@@ -22,7 +22,7 @@ LARGEST_CHUNK = 1 << 31
 COMPRESSED_ARRAYS_BYTES = 128 << 10
 """Size of the chunks of compressed data where nobody chose one. The last chunk of a dataset is
 compressed again whenever points are to show, and is held in memory until it is full."""
-COMPRESSED_SCALARS_BYTES = 64 << 10
+COMPRESSED_SCALARS_BYTES = 32 << 10
 """The same for scalars, of which a scan can have thousands."""
 COMPRESSED_ROW = 512
 """Most neighbours along the last axis of arrays in one chunk: they compress better by regions."""
