@@ -13,6 +13,7 @@ from tests.support_hdf5 import read_elsewhere, root, stream
 
 from nexus_writer_service.hdf5 import deflate
 from nexus_writer_service.hdf5.file import NexusFile
+from nexus_writer_service.hdf5.held import HeldBytes
 from nexus_writer_service.model.tree import Filters
 
 pytestmark = pytest.mark.nonconforming("trees that try the file, not NeXus")
@@ -140,23 +141,66 @@ def test_much_data_between_commits_takes_little_memory(file):
         np.testing.assert_array_equal(reader["d"][64 * 39 :], block)
 
 
+@pytest.mark.parametrize("level", [1, 4, 9])
+def test_deflate_is_what_the_filter_of_hdf5_defines(level):
+    block = np.arange(5000, dtype="u4")
+    assert zlib.decompress(deflate.deflated(block.data, level)) == block.tobytes()
+
+
+def test_the_ends_of_many_datasets_do_not_fill_the_memory(tmp_path):
+    held = HeldBytes(most=100_000)
+    file = NexusFile.open(str(tmp_path / "many.h5"), held=held)
+    names = [f"d{number}" for number in range(50)]
+    node = stream("f8", chunks=(1000,), filters=SHUFFLED)
+    assert file.merge(root(**dict.fromkeys(names, node))) == ()
+    values = np.random.default_rng(1).normal(size=1500)
+    for start in range(0, 1500, 100):
+        for name in names:
+            file.append(f"/{name}", start, [values[start : start + 100]])
+        file.commit()
+        assert held.nbytes <= held.most + 8000
+    assert held.nbytes > 0
+    file.close()
+    assert held.nbytes == 0
+    with h5py.File(file.path) as reader:
+        for name in names:
+            np.testing.assert_array_equal(reader[name], values)
+
+
+def test_a_dataset_that_is_complete_holds_no_memory(tmp_path):
+    held = HeldBytes()
+    with_one = NexusFile.open(str(tmp_path / "one.h5"), held=held)
+    make(with_one)
+    with_one.append("/d", 0, [points_of(0, 6)])
+    with_one.commit()
+    assert held.nbytes == 4 * 6 * 4
+    with_one.settle("/d")
+    with_one.commit()
+    assert held.nbytes == 0
+    with_one.close()
+
+
 @given(
-    arrays(st.sampled_from(["u1", "u2", "f4", "c16"]), st.integers(1, 200)),
-    st.booleans(),
-    st.integers(1, 9),
+    arrays(st.sampled_from(["u1", "u2", "f4", "c16"]), st.integers(1, 30)),
+    st.lists(st.integers(1, 9), max_size=10),
+    st.integers(1, 7),
 )
-def test_deflate_is_what_the_filters_of_hdf5_define(block, shuffle, level):
-    data = zlib.decompress(deflate.deflated(block, shuffle=shuffle, level=level))
-    planes = np.frombuffer(data, "u1")
-    if shuffle:
-        planes = planes.reshape(block.dtype.itemsize, -1).T
-    assert planes.tobytes() == block.tobytes()
+def test_chunks_are_what_the_filters_of_hdf5_make_of_them(tmp_path_factory, points, steps, rows):
+    file = NexusFile.open(str(tmp_path_factory.mktemp("shuffled") / "file.h5"))
+    make(file, points.dtype, (), (rows,), SHUFFLED)
+    start = 0
+    for step in [*steps, len(points)]:
+        file.append("/d", start, [points[start : start + step]])
+        file.commit()
+        start = min(len(points), start + step)
+    file.close()
+    with h5py.File(file.path) as reader:
+        np.testing.assert_array_equal(reader["d"], points)
 
 
 def test_zlib_takes_the_place_of_a_missing_isa_l(monkeypatch):
     monkeypatch.setattr(deflate, "compress", zlib.compress)
     monkeypatch.setattr(deflate, "_LEVEL", None)
-    block = np.zeros(1000, "u4")
-    data = deflate.deflated(block, shuffle=True, level=9)
-    assert zlib.decompress(data) == block.tobytes()
+    data = deflate.deflated(bytes(1000), 9)
+    assert zlib.decompress(data) == bytes(1000)
     assert len(data) < 100

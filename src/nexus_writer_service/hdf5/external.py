@@ -24,6 +24,7 @@ from nexus_writer_service.hdf5.detector_files import (
     runs,
     unreadable,
 )
+from nexus_writer_service.hdf5.held import HeldBytes
 from nexus_writer_service.hdf5.place import Place
 from nexus_writer_service.hdf5.resume import points_in
 from nexus_writer_service.hdf5.selections import Spaces, boxes
@@ -304,8 +305,10 @@ class ReferenceStack(Stream, Stack):
 class CopiedStack(Stream, Stack):
     """The pixels themselves, as soon as they can be read."""
 
-    def __init__(self, path: str, node: ImageStack, dataset: Any, copies: StreamDataset) -> None:
-        super().__init__(path, dataset, copies, points_in(dataset, copies))
+    def __init__(
+        self, path: str, node: ImageStack, dataset: Any, copies: StreamDataset, held: HeldBytes
+    ) -> None:
+        super().__init__(path, dataset, copies, points_in(dataset, copies), held)
         self.announced = Announced(node)
         self.announced.extend(self.length)
         self._node = node

@@ -15,6 +15,7 @@ from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.external import Clock
 from nexus_writer_service.hdf5.failures import FAILURES, file_error
 from nexus_writer_service.hdf5.growing import GrowingDatasets
+from nexus_writer_service.hdf5.held import HeldBytes
 from nexus_writer_service.hdf5.merge import Kind, KnownGroups, Merge, kind_of
 from nexus_writer_service.hdf5.options import FileOptions
 from nexus_writer_service.hdf5.templates import Templates
@@ -31,11 +32,11 @@ class NexusFile:
     absolute and without repeated slashes.
     """
 
-    def __init__(self, file: CommittedFile, clock: Clock) -> None:
+    def __init__(self, file: CommittedFile, clock: Clock, held: HeldBytes | None = None) -> None:
         self.path = file.path
         """Absolute path of the file."""
         self._file = file
-        self._growing = GrowingDatasets(file.root, file.path, clock)
+        self._growing = GrowingDatasets(file.root, file.path, clock, held)
         self._known = KnownGroups()
         self._templates = Templates(file.root)
         self._changed = False
@@ -49,6 +50,7 @@ class NexusFile:
         options: FileOptions | None = None,
         clock: Clock = time.monotonic,
         disk: Disk | None = None,
+        held: HeldBytes | None = None,
     ) -> "NexusFile":
         """Create the file and its directories when missing, else open it to append.
 
@@ -57,6 +59,7 @@ class NexusFile:
             options: how it is kept safe.
             clock: seconds since some moment; paces the growth of long image stacks.
             disk: how files are changed; the system's by default.
+            held: counts the memory of the ends of compressed datasets, together with other files.
 
         Raises:
             FilePathError: the path is relative.
@@ -67,7 +70,7 @@ class NexusFile:
         """
         if not os.path.isabs(path):
             raise FilePathError(f"file path {path!r} is relative: give an absolute path")
-        return cls(CommittedFile.open(path, options=options, disk=disk), clock)
+        return cls(CommittedFile.open(path, options=options, disk=disk), clock, held)
 
     @property
     def is_new(self) -> bool:
@@ -321,6 +324,7 @@ class NexusFile:
         self._closed = True
         self.settle("/")
         failed = self._growing.write()
+        self._growing.close()
         self._known.close()
         self._templates.clear()
         self._file.close()

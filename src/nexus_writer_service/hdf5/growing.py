@@ -19,6 +19,7 @@ from nexus_writer_service.hdf5.external import (
     create_raw,
 )
 from nexus_writer_service.hdf5.failures import FAILURES, RefusedError, cause, cure, system_error
+from nexus_writer_service.hdf5.held import HeldBytes
 from nexus_writer_service.hdf5.located import Located, LocatedCopy, create_located, is_virtual
 from nexus_writer_service.hdf5.place import Place
 from nexus_writer_service.hdf5.resume import points_in
@@ -42,13 +43,14 @@ class GrowingDatasets:
         root: low-level identifier of its root group.
         file: its absolute path.
         clock: seconds since some moment.
+        held: counts the memory of the ends of compressed datasets.
     """
 
-    def __init__(self, root: Any, file: str, clock: Clock) -> None:
+    def __init__(self, root: Any, file: str, clock: Clock, held: HeldBytes | None = None) -> None:
         self._root = root
         self._file = file
         self._clock = clock
-        self._recipes = Recipes()
+        self._recipes = Recipes(held)
         self._by_path: dict[str, Growing] = {}
         self._active: dict[str, Growing] = {}
         self._done: list[str] = []
@@ -110,14 +112,14 @@ class GrowingDatasets:
             RefusedError: it is not such a dataset as the node describes.
         """
         if new and isinstance(node, StreamDataset):
-            self._by_path[path] = Stream(path, dataset, node, 0)
+            self._by_path[path] = Stream(path, dataset, node, 0, self._recipes.held)
         else:
             self._by_path[path] = self._attached(path, node, dataset)
 
     def _attached(self, path: str, node: GrowingNode, dataset: Any) -> Growing:
         if isinstance(node, StreamDataset):
             _check_stream(path, node, dataset)
-            return Stream(path, dataset, node, points_in(dataset, node))
+            return Stream(path, dataset, node, points_in(dataset, node), self._recipes.held)
         if isinstance(node, LocatedStack):
             if not is_virtual(dataset):
                 raise RefusedError(f"{path} exists and is not virtual: choose another name for it")
@@ -137,7 +139,7 @@ class GrowingDatasets:
         stream = _as_stream(node, "uris" if referenced else node.storage)
         _check_stream(path, stream, dataset)
         if node.storage == "copy":
-            return CopiedStack(path, node, dataset, stream)
+            return CopiedStack(path, node, dataset, stream, self._recipes.held)
         return ReferenceStack(place, node, dataset, stream)
 
     def forget(self, path: str) -> None:
@@ -146,6 +148,7 @@ class GrowingDatasets:
         if growing is not None:
             self._active.pop(path, None)
             self.nbytes -= growing.nbytes
+            growing.release()
 
     def settle(self, path: str) -> None:
         """Nothing more will come at or below ``path``: the next commit writes all and lets go."""
@@ -195,9 +198,10 @@ class GrowingDatasets:
         place = Place(self._root, self._file, path)
         old = place.open()
         dataset = self._recipes.create(place.group, node)
-        wider = Stream(path, dataset, node, 0)
+        wider = Stream(path, dataset, node, 0, self._recipes.held)
         convert(old, dataset, stream.length)
         wider.found(stream.length)
+        stream.release()
         place.replace(dataset)
         self._by_path[path] = self._active[path] = wider
 
@@ -302,8 +306,14 @@ class GrowingDatasets:
             if growing.waiting:
                 self._active[path] = growing
             elif growing.settled:
+                growing.release()
                 self._done.append(path)
         return failed
+
+    def close(self) -> None:
+        """Let go of all memory."""
+        for growing in self._by_path.values():
+            growing.release()
 
     def committed(self) -> None:
         """Let go of what is settled and written.

@@ -204,7 +204,7 @@ class LocatedCopy(Located):
             node = StreamDataset(self._node.channel, dtype, sample, fill=_fill(dtype))
             dataset = self._recipes.create(self.place.group, node)
             self.place.replace(dataset)
-            self._copy = Stream(self.place.path, dataset, node, 0)
+            self._copy = Stream(self.place.path, dataset, node, 0, self._recipes.held)
         return self._copy
 
     def _copy_block(self, row: int, block: FileBlock, spaces: Spaces) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from h5py import h5d, h5p, h5s, h5z
 
 from nexus_writer_service.hdf5.failures import RefusedError
+from nexus_writer_service.hdf5.held import HeldBytes
 from nexus_writer_service.hdf5.values import TEXT, file_type, stored_dtype
 from nexus_writer_service.model.description import Shape
 from nexus_writer_service.model.tree import Filters, ImageStack, StreamDataset, Value
@@ -17,6 +18,8 @@ _CHUNK_BYTES: Final = 1 << 20
 """Size to aim at where the layout leaves the chunks open; h5py's guide gives 10 KiB to 1 MiB."""
 _CHUNK_POINTS: Final = 512
 _LARGEST_CACHE: Final = 32 << 20
+_LARGEST_TAIL: Final = 16 << 20
+"""Memory that the end of one dataset may take; HDF5 compresses those with larger chunks."""
 _CHUNKS_OF_UNKNOWN: Final = 8
 """Chunks to expect along an axis whose length varies."""
 _BLOSC2_LEVELS: Final = {"lz4": 5, "zstd": 2}
@@ -73,6 +76,20 @@ def _default_chunks(node: StreamDataset) -> Shape:
     return tuple(reversed(chunks))
 
 
+def written_directly(node: StreamDataset, chunks: Shape) -> bool:
+    """Whether chunks of gzip datasets are compressed and stored past HDF5 (``tail.py``)."""
+    dtype = stored_dtype(node.dtype)
+    return (
+        node.filters
+        in (Filters(gzip=node.filters.gzip), Filters(shuffle=True, gzip=node.filters.gzip))
+        and node.filters.gzip is not None
+        and dtype != TEXT
+        and len(scan_axes(node)) == 1
+        and all(length > 0 for length in node.sample)
+        and (chunks[0] == 1 or chunks[0] * math.prod(node.sample) * dtype.itemsize <= _LARGEST_TAIL)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Recipe:
     """What HDF5 wants to know to make a dataset."""
@@ -87,9 +104,13 @@ class Recipes:
     """Makes datasets that can grow along all axes.
 
     Most channels of a scan are alike; describing a dataset to HDF5 takes longer than making it.
+
+    Args:
+        held: counts the memory of the ends of the datasets.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, held: HeldBytes | None = None) -> None:
+        self.held = held or HeldBytes()
         self._recipes: dict[tuple[Any, ...], _Recipe] = {}
 
     def create(self, group: Any, node: StreamDataset) -> Any:
@@ -182,6 +203,8 @@ def _access_properties(chunks: Shape, node: StreamDataset, itemsize: int) -> Any
     )
     chunk_bytes = math.prod(chunks) * itemsize
     nbytes = max(chunk_bytes, min(beside * chunk_bytes, _LARGEST_CACHE))
+    if written_directly(node, chunks):
+        nbytes = 0  # what is read of it to go on is read once
     properties = h5p.create(h5p.DATASET_ACCESS)
     properties.set_chunk_cache(max(53, 4 * beside + 1), nbytes, 0.75)
     return properties

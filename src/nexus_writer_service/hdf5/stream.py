@@ -13,6 +13,7 @@ import numpy as np
 
 from nexus_writer_service.errors import DatasetError
 from nexus_writer_service.hdf5.failures import FAILURES
+from nexus_writer_service.hdf5.held import HeldBytes
 from nexus_writer_service.hdf5.selections import Spaces, boxes
 from nexus_writer_service.hdf5.storage import scan_axes
 from nexus_writer_service.hdf5.tail import Tail
@@ -51,6 +52,9 @@ class Growing(ABC):
     def give_up(self, problem: str) -> None:
         """Let what waits go: HDF5 will not take it at any later time either."""
 
+    def release(self) -> None:  # noqa: B027 - most keep nothing
+        """Let go of memory that is kept only to go on faster."""
+
 
 class Stream(Growing):
     """One stream dataset of an open file.
@@ -60,9 +64,17 @@ class Stream(Growing):
         dataset: its low-level identifier.
         node: what it was made from.
         length: points that are in it.
+        held: counts the memory of the ends of compressed datasets.
     """
 
-    def __init__(self, path: str, dataset: Any, node: StreamDataset, length: int) -> None:
+    def __init__(
+        self,
+        path: str,
+        dataset: Any,
+        node: StreamDataset,
+        length: int,
+        held: HeldBytes | None = None,
+    ) -> None:
         self.path = path
         self.length = length
         self.nbytes = 0
@@ -74,7 +86,7 @@ class Stream(Growing):
         self._shape: Shape = dataset.shape
         self._early = True
         self._waiting: list[tuple[int, Array]] = []
-        self._tail = Tail.of(dataset, node, self._memory_type)
+        self._tail = Tail.of(dataset, node, self._memory_type, held or HeldBytes())
 
     @property
     def waiting(self) -> bool:
@@ -145,6 +157,11 @@ class Stream(Growing):
         self.problem = problem
         self._waiting = []
         self.nbytes = 0
+
+    def release(self) -> None:
+        """Let go of the end of the dataset, which can be read again."""
+        if self._tail is not None:
+            self._tail.release()
 
     def _fitting(self, batch: Array) -> Array:
         sample = batch.shape[1:]

@@ -1,31 +1,27 @@
-"""Chunks of gzip-compressed datasets, compressed by ourselves.
+"""The end of a dataset whose chunks we compress, not HDF5.
 
-HDF5 compresses a chunk that grows at every commit, with zlib: a chunk that fills in a minute, 240
-times. ISA-L does it at a tenth of the cost. The points of a chunk that is not full stay in memory
-for that; reading them back would cost a decompression each time.
+HDF5 compresses a chunk that grows anew whenever it is brought into the file. Here its points are
+kept in memory and compressed with ISA-L, and the chunk is stored by direct chunk write, as any
+other HDF5 program would have written it.
 
-Cheaper ways to show such a chunk were tried and are no good. Stored as it is, with a filter mask,
-it is misread: HDF5 2.0 does not tell a changed mask to others who have the dataset open in the
-process, and keeps the old one when the chunk keeps its size. Stored as it is in the form of the
-filters (their level 0), each scan leaves a hole of up to a chunk in the file for every dataset.
+Points are kept in the order of the stored bytes: on their way into the file they are moved once.
 """
 
 import itertools
 import math
-from collections.abc import Iterator
 from typing import Any, Final, Self
 
 import numpy as np
 from h5py import h5d, h5z
 
 from nexus_writer_service.hdf5.deflate import deflated
-from nexus_writer_service.hdf5.storage import scan_axes
+from nexus_writer_service.hdf5.held import HeldBytes
+from nexus_writer_service.hdf5.storage import written_directly
 from nexus_writer_service.hdf5.values import Array, read_rows
 from nexus_writer_service.model.tree import StreamDataset
 
-_MOST_BYTES: Final = 16 << 20
-"""Memory that the end of one dataset may take; HDF5 compresses those with larger chunks."""
 _FILTERS: Final = ([h5z.FILTER_DEFLATE], [h5z.FILTER_SHUFFLE, h5z.FILTER_DEFLATE])
+_NONE: Final = -1
 
 
 class Tail:
@@ -33,32 +29,52 @@ class Tail:
 
     Args:
         dataset: low-level identifier; see ``of`` for what it must be like.
+        held: counts the memory.
+        shuffle: bytes of equal significance stand together first [H5Z_FILTER_SHUFFLE].
         level: of gzip.
     """
 
-    def __init__(self, dataset: Any, *, shuffle: bool, level: int) -> None:
+    def __init__(self, dataset: Any, held: HeldBytes, *, shuffle: bool, level: int) -> None:
         properties = dataset.get_create_plist()
         self._dataset = dataset
-        self._chunk = properties.get_chunk()
+        self._rows, *self._widths = properties.get_chunk()
+        self._sample = dataset.shape[1:]
+        self._itemsize = dataset.dtype.itemsize
+        steps = list(zip(self._sample, self._widths, strict=True))
+        self._counts = [-(-length // width) for length, width in steps]
+        self._corners = list(itertools.product(*(range(0, n, width) for n, width in steps)))
+        self._padded = [n * width for n, width in zip(self._counts, self._widths, strict=True)]
         self._shuffle = shuffle
         self._level = level
-        self._fill = np.zeros((), dataset.dtype)
+        fill = np.zeros(1, dataset.dtype)
         if properties.fill_value_defined() != h5d.FILL_VALUE_UNDEFINED:
-            properties.get_fill_value(self._fill)
-        self._first = 0
-        self._points: Array | None = None
-        """Room for as many points as a chunk has."""
+            properties.get_fill_value(fill)
+        self._fill = fill.view(np.uint8)
+        self._memory = held
+        self._room: memoryview | None = None
+        """The chunks that hold the next points, for all of the sample, as they are compressed."""
+        self._points: Array = self._fill
+        """The same bytes, by point, then chunk and place in it for each axis of the sample, byte of
+        the number."""
+        self._first = _NONE
+        """The first point of the room."""
         self._held = 0
+        """Points in the room."""
+        self._used = 0
+        """Points behind which the room is fill."""
         self._changed = False
 
     @classmethod
-    def of(cls, dataset: Any, node: StreamDataset, memory_type: Any) -> Self | None:
+    def of(
+        cls, dataset: Any, node: StreamDataset, memory_type: Any, held: HeldBytes
+    ) -> Self | None:
         """The tail of a dataset; None for one whose chunks HDF5 writes.
 
         Args:
             dataset: its low-level identifier.
             node: what it was made from.
             memory_type: of its points in memory, which must be what is stored.
+            held: counts the memory.
         """
         if node.filters.gzip is None:
             return None
@@ -66,77 +82,93 @@ class Tail:
         filters = [properties.get_filter(index) for index in range(properties.get_nfilters())]
         if (
             [one[0] for one in filters] not in _FILTERS
-            or len(scan_axes(node)) != 1
-            or any(length < 1 for length in node.sample)
+            or not written_directly(node, properties.get_chunk())
+            or dataset.shape[1:] != node.sample
             or not dataset.get_type().equal(memory_type)
-            or properties.get_chunk()[0] * math.prod(node.sample) * dataset.dtype.itemsize
-            > _MOST_BYTES
         ):
             return None
-        return cls(dataset, shuffle=len(filters) > 1, level=filters[-1][2][0])
+        return cls(dataset, held, shuffle=len(filters) > 1, level=filters[-1][2][0])
 
     def take(self, start: int, points: Array) -> None:
         """Take points ``start ..``, for which the dataset has room; full chunks are written."""
-        rows = self._chunk[0]
-        while len(points):
+        rows = self._rows
+        done = 0
+        while done < len(points):
             first = start // rows * rows
-            if self._points is not None and first != self._first:
-                self._leave(first)
-            if self._points is None and start == first and len(points) >= rows:
-                self._write(start, points[:rows])
-                start, points = start + rows, points[rows:]
-                continue
-            room = min(len(points), first + rows - start)
-            self._put(first, start, points[:room])
-            start, points = start + room, points[room:]
+            count = min(len(points) - done, first + rows - start)
+            if first != self._first:
+                self._go_to(first, start)
+            self._put(start - first, points[done : done + count])
+            start += count
+            done += count
             if self._held == rows:
-                self._finish()
+                self.store()
+                self._first = _NONE
 
     def store(self) -> None:
         """Bring the points of chunks that are not full into the file."""
-        if self._points is not None and self._changed:
-            self._write(self._first, self._points)
+        if self._changed:
+            self._write()
+            if self._memory.nbytes > self._memory.most:
+                self.release()
         self._changed = False
 
-    def _finish(self) -> None:
-        """Write the chunks that are not full, and let go of their points."""
-        self.store()
-        self._points = None
-
-    def _leave(self, first: int) -> None:
-        """Other chunks come next: later ones after a gap, earlier ones when a write is repeated."""
-        if first > self._first:
-            self._finish()
-        self._points = None
+    def release(self) -> None:
+        """Let go of all memory: what is stored can be read again."""
+        if self._room is not None:
+            self._memory.nbytes -= len(self._room)
+            self._room, self._points, self._first = None, self._fill, _NONE
         self._changed = False
 
-    def _put(self, first: int, start: int, points: Array) -> None:
-        if self._points is None:
-            shape = (self._chunk[0], *points.shape[1:])
-            self._points = np.full(shape, self._fill, dtype=self._dataset.dtype)
-            self._first, self._held = first, 0
-            if first < start:  # what an earlier writer, or a write that is repeated, left
-                self._points[: start - first] = read_rows(self._dataset, first, start)
-        held = start - first + len(points)
-        self._points[start - first : held] = points
-        self._held = max(self._held, held)
+    def _go_to(self, first: int, start: int) -> None:
+        """Make room for the chunks from ``first`` on, with the points before ``start``."""
+        if self._first != _NONE and first > self._first:
+            self.store()
+        # Otherwise a write is repeated, and what was taken will come once more.
+        if self._room is None:
+            self._make_room()
+        self._first, self._held, self._changed = first, 0, False
+        if first < start:  # what an earlier writer, or a write that is repeated, left
+            self._put(0, read_rows(self._dataset, first, start))
+
+    def _make_room(self) -> None:
+        counts, rows, widths, axes = self._counts, self._rows, self._widths, len(self._widths)
+        size = self._rows * math.prod(self._padded) * self._itemsize
+        room = np.empty(size, np.uint8)
+        if self._shuffle:
+            ordered = room.reshape(*counts, self._itemsize, rows, *widths)
+            ordered = np.moveaxis(ordered, axes, -1)
+        else:
+            ordered = room.reshape(*counts, rows, *widths, self._itemsize)
+        by_axis = [one for axis in range(axes) for one in (axis, axes + 1 + axis)]
+        self._points = ordered.transpose(axes, *by_axis, 2 * axes + 1)
+        self._room = room.data
+        self._used = rows
+        self._memory.nbytes += size
+
+    def _put(self, offset: int, points: Array) -> None:
+        count = len(points)
+        raw = points.view(np.uint8).reshape(count, *self._sample, self._itemsize)
+        if self._padded != [*self._sample]:
+            wide = np.empty((count, *self._padded, self._itemsize), np.uint8)
+            wide[...] = self._fill
+            wide[(slice(None), *map(slice, self._sample))] = raw
+            raw = wide
+        if offset > self._held:
+            self._points[self._held : offset] = self._fill  # points that were left out
+        stop = offset + count
+        self._points[offset:stop] = raw.reshape(count, *self._points.shape[1:])
+        self._held = max(self._held, stop)
+        self._used = max(self._used, stop)
         self._changed = True
 
-    def _write(self, first: int, points: Array) -> None:
-        """Write the chunks from point ``first`` on; points of one chunk's length."""
-        for corner, block in self._blocks(points):
-            data = deflated(block, shuffle=self._shuffle, level=self._level)
-            self._dataset.write_direct_chunk((first, *corner), data)
-
-    def _blocks(self, points: Array) -> Iterator[tuple[tuple[int, ...], Array]]:
-        """The chunks of points, one long, by corner of the sample; fill beyond the edges."""
-        steps = self._chunk[1:]
-        lows = (range(0, n, step) for n, step in zip(points.shape[1:], steps, strict=True))
-        for corner in itertools.product(*lows):
-            where = (slice(low, low + step) for low, step in zip(corner, steps, strict=True))
-            block = points[(slice(None), *where)]
-            if block.shape != self._chunk:
-                full = np.full(self._chunk, self._fill, dtype=points.dtype)
-                full[tuple(slice(n) for n in block.shape)] = block
-                block = full
-            yield corner, np.ascontiguousarray(block)
+    def _write(self) -> None:
+        """Write the chunks in the room."""
+        assert self._room is not None  # noqa: S101 - for mypy
+        if self._used > self._held:
+            self._points[self._held : self._used] = self._fill
+            self._used = self._held
+        room, size = self._room, len(self._room) // len(self._corners)
+        for index, corner in enumerate(self._corners):
+            data = deflated(room[index * size : (index + 1) * size], self._level)
+            self._dataset.write_direct_chunk((self._first, *corner), data)

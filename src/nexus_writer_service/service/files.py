@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from nexus_writer_service.errors import FileError, FileLockedError, FilePathError
 from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.file import NexusFile
+from nexus_writer_service.hdf5.held import HeldBytes
 from nexus_writer_service.hdf5.options import FileOptions
 from nexus_writer_service.service.clock import Clock, SystemClock
 
@@ -35,6 +36,7 @@ class FilePool:
     ) -> None:
         self._options = options
         self._disk = disk
+        self._held = HeldBytes()
         self._roots = tuple(os.path.realpath(root) for root in roots)
         self._files: dict[str, NexusFile] = {}
         self._users: dict[str, int] = {}
@@ -70,7 +72,7 @@ class FilePool:
             raise FileLockedError(str(error))
         self._locked.pop(real, None)
         try:
-            return NexusFile.open(real, options=self._options, disk=self._disk)
+            return NexusFile.open(real, options=self._options, disk=self._disk, held=self._held)
         except FileLockedError as error:
             self._locked[real] = now + LOCKED_FILE_PERIOD, error
             raise

@@ -19,11 +19,6 @@ PLAIN = Filters()
         ((0,), (), "f8", (512,), PLAIN),
         ((10,), (), "f8", (10,), PLAIN),
         ((100000,), (), "f8", (100000,), PLAIN),
-        ((200000,), (), "f8", (50000,), USUAL),
-        ((0,), (1024,), "u4", (128, 256), USUAL),
-        ((1000,), (4096,), "u4", (250, 1024), USUAL),
-        ((0,), (-1,), "f8", (128, 128), USUAL),
-        ((10,), (2048, 2048), "u2", (2, 512, 512), USUAL),
         ((200, 300), (), "f8", (200, 300), PLAIN),
         ((6,), (-1,), "f8", (6, 512), PLAIN),
         ((6,), (-1, 4), "i4", (6, 512, 4), PLAIN),
@@ -34,6 +29,41 @@ def test_chunks_follow_the_usual_rule(
 ) -> None:
     found = storage.layout(scan, sample, np.dtype(dtype), StorageOptions())
     assert found == storage.Layout(chunks, filters)
+
+
+@pytest.mark.parametrize(
+    ("scan", "sample", "dtype", "chunks"),
+    [
+        ((200000,), (), "f8", (4096,)),
+        ((0,), (1024,), "u4", (64, 512)),
+        ((1000,), (4096,), "u4", (64, 512)),
+        ((0,), (-1,), "f8", (32, 512)),
+        ((10,), (2048, 2048), "u2", (1, 128, 512)),
+        ((20,), (256, 256), "u2", (1, 256, 256)),
+        ((500, 400), (), "f8", (10, 400)),
+        ((40, 30), (1000,), "f8", (1, 30, 512)),
+    ],
+)
+def test_chunks_that_are_compressed_while_they_grow_are_small(
+    scan: Shape, sample: Shape, dtype: str, chunks: Shape
+) -> None:
+    found = storage.layout(scan, sample, np.dtype(dtype), StorageOptions())
+    assert found == storage.Layout(chunks, USUAL)
+
+
+@pytest.mark.parametrize(
+    ("scan", "sample", "dtype", "chunks"),
+    [
+        ((200000,), (), "f8", (40000,)),
+        ((0,), (1024,), "u4", (103, 205)),
+        ((10,), (2048, 2048), "u2", (2, 410, 410)),
+    ],
+)
+def test_chunks_whose_sizes_were_chosen_follow_the_usual_rule(
+    scan: Shape, sample: Shape, dtype: str, chunks: Shape
+) -> None:
+    found = storage.layout(scan, sample, np.dtype(dtype), StorageOptions(chunk_split=5))
+    assert found == storage.Layout(chunks, USUAL)
 
 
 def test_chunk_split_one_keeps_the_last_axis_whole() -> None:

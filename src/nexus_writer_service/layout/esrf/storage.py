@@ -20,6 +20,14 @@ UNKNOWN_LENGTH = 512
 LARGEST_CHUNK = 1 << 31
 """HDF5 refuses chunks of 4 GiB and more; half of it leaves room for rounding up."""
 
+COMPRESSED_ARRAYS_BYTES = 128 << 10
+"""Size of the chunks of compressed data where nobody chose one. The last chunk of a dataset is
+compressed again whenever points are to show, and is held in memory until it is full."""
+COMPRESSED_SCALARS_BYTES = 32 << 10
+"""The same for scalars, of which a scan can have thousands."""
+COMPRESSED_ROW = 512
+"""Most neighbours along the last axis of arrays in one chunk: they compress better by regions."""
+
 GZIP_LEVEL = 4
 ZSTD_LEVEL = 3
 DEFAULT_COMPRESSION = "gzip-byteshuffle"
@@ -39,6 +47,8 @@ COMPRESSIONS = {
 }
 """The compression schemes by name: first those of the BLISS writer options."""
 
+_USUAL = (StorageOptions().chunk_bytes, StorageOptions().chunk_split)
+
 INTERPRETATIONS = {1: "spectrum", 2: "image", 3: "vertex"}
 """``interpretation`` by number of dimensions [NXdata]."""
 
@@ -55,6 +65,9 @@ class Layout:
 def layout(scan: Shape, sample: Shape, dtype: np.dtype[Any], options: StorageOptions) -> Layout:
     """Chunks and filters of a dataset of shape (*scan, *sample).
 
+    They are the reference writer's, but for the chunks of compressed data where the sizes were left
+    to the writer: the reference waits until its chunks of a megabyte are full.
+
     Args:
         scan: expected numbers of points, slow axis first; 0 where not known.
         sample: shape of one point; -1 where not known.
@@ -63,12 +76,15 @@ def layout(scan: Shape, sample: Shape, dtype: np.dtype[Any], options: StorageOpt
     """
     expected = tuple(n if n > 0 else UNKNOWN_LENGTH for n in (*scan, *sample))
     nbytes = math.prod(expected) * dtype.itemsize
+    filters = Filters()
+    if nbytes > options.compression_limit_bytes:
+        default = COMPRESSIONS[DEFAULT_COMPRESSION]
+        filters = COMPRESSIONS.get(options.compression, default)
+    if filters != Filters() and (options.chunk_bytes, options.chunk_split) == _USUAL:
+        return Layout(_small(expected, dtype.itemsize, arrays=bool(sample)), filters)
     limit = min(options.chunk_bytes, LARGEST_CHUNK)
     chunks = expected if nbytes <= limit else _divided(expected, dtype.itemsize, limit, options)
-    if nbytes <= options.compression_limit_bytes:
-        return Layout(chunks, Filters())
-    default = COMPRESSIONS[DEFAULT_COMPRESSION]
-    return Layout(chunks, COMPRESSIONS.get(options.compression, default))
+    return Layout(chunks, filters)
 
 
 def _divided(expected: Shape, itemsize: int, limit: int, options: StorageOptions) -> Shape:
@@ -78,6 +94,19 @@ def _divided(expected: Shape, itemsize: int, limit: int, options: StorageOptions
     for length in reversed(expected):
         size = min(math.ceil(length / max(1, options.chunk_split)), left)
         left = math.ceil(left / size)
+        chunks.insert(0, size)
+    return tuple(chunks)
+
+
+def _small(expected: Shape, itemsize: int, *, arrays: bool) -> Shape:
+    """Chunks for data that are compressed while they come: what fits, the last axis first."""
+    left = max(1, (COMPRESSED_ARRAYS_BYTES if arrays else COMPRESSED_SCALARS_BYTES) // itemsize)
+    most = COMPRESSED_ROW if arrays else left
+    chunks: list[int] = []
+    for length in reversed(expected):
+        size = min(length, most, left)
+        left //= size
+        most = left
         chunks.insert(0, size)
     return tuple(chunks)
 

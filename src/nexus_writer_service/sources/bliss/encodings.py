@@ -25,6 +25,8 @@ References = tuple[ScanReference, ...]
 V = TypeVar("V")
 
 _NUMBER_KINDS = "biufc"
+_LARGE = 16 << 10
+"""Bytes of a payload above which it costs more to join it with others than to pass it on."""
 _UPDATE = "a newer nexus_writer_service may know it"
 
 
@@ -98,19 +100,23 @@ class FixedNumbers(_Arrays):
             raise DecodeError(f"points of shape {shape} hold nothing")
 
     def decode(self, entries: Sequence[Entry]) -> Batches:
-        """One read-only array of shape (points, *sample)."""
+        """Read-only arrays of shape (points, *sample): one, or one per entry of large points."""
         # In the order in which blissdata writes the fields; anything else is looked for.
         payloads = [
             fields[1] if fields[0] == b"payload" else field_of([_, fields], b"payload")
             for _, fields in entries
         ]
-        data = payloads[0] if len(payloads) == 1 else b"".join(payloads)
+        if len(payloads[0]) >= _LARGE:
+            return tuple(map(self._array, payloads))
+        return (self._array(payloads[0] if len(payloads) == 1 else b"".join(payloads)),)
+
+    def _array(self, data: bytes) -> np.ndarray[Any, Any]:
         count, rest = divmod(len(data), self.point_bytes)
         if rest:
             raise DecodeError(
                 f"{len(data)} bytes are not a whole number of points of {self.point_bytes} bytes"
             )
-        return (np.frombuffer(data, self._dtype).reshape(count, *self._shape),)
+        return np.frombuffer(data, self._dtype).reshape(count, *self._shape)
 
 
 class VaryingNumbers(_Arrays):

@@ -248,6 +248,8 @@ class BlissSource:
                 self._unheard = 0
                 self._receive_data(reply)
             self._receive_control(reply)
+            # Let go of the entries before the collector goes on, which would look at all of them.
+            reply.data.clear()
         return bool(reply.created or reply.states)
 
     def _receive_data(self, reply: Reply) -> None:
