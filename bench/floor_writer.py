@@ -64,9 +64,9 @@ class Column:
     def __init__(self, encoding: Mapping[str, Any]) -> None:
         self.dtype: np.dtype[Any] = np.dtype(encoding["dtype_str"])
         self.sample = tuple(encoding["shape"])
-        self.point_bytes = self.dtype.itemsize * int(np.prod(self.sample))
+        self.point_bytes: int = self.dtype.itemsize * int(np.prod(self.sample))
         self.next_id = b"0-0"
-        self.entry_bytes = self.point_bytes
+        self.entry_bytes: int = self.point_bytes
         self.length = 0
         self.sealed = False
         self._waiting: list[bytes] = []

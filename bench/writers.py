@@ -22,6 +22,10 @@ OURS, POWER, REFERENCE, FLOOR = "ours", "power", "blisswriter", "floor"
 
 BLISSWRITER_VARIABLE = "BENCH_BLISSWRITER"
 
+# An installed writer is not compiled anew at each start.
+_ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+}
 _START_DEADLINE = 60.0
 _END_DEADLINE = 30.0
 
@@ -156,6 +160,7 @@ class WriterProcess:
             self._process = subprocess.Popen(
                 self._writer.command(self._url, self._folder, self._session),
                 stdin=subprocess.DEVNULL,
+                env=_ENVIRONMENT,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

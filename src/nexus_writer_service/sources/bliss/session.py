@@ -163,8 +163,8 @@ class BlissSource:
     def interrupt(self) -> None:
         """From any thread: make ``read`` return soon, or the next one when none is going on.
 
-        It takes a few milliseconds; a second where Redis is silent, five seconds where it forbids
-        the command CLIENT.
+        It takes a few milliseconds; two seconds where Redis is silent, five where it forbids the
+        command CLIENT.
         """
         self._interrupted.set()
         for _ in range(_UNBLOCK_TRIES):
