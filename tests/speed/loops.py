@@ -147,9 +147,10 @@ class Steady:
     """Calls of the system for that."""
 
 
-def steady_commit(one: Loops, channels: int, *, commits: int = 4) -> Steady:
+def steady_commit(one: Loops, channels: int, *, gzip: bool = False, commits: int = 4) -> Steady:
     """Publish a scan point by point, with a commit after each; the mean of some of the commits."""
     points = commits + 2
+    one.session.chunk_options = {"compression_limit_nbytes": 0} if gzip else {}
     design = lambda setting: designs.custom(  # noqa: E731
         setting, "custom", _channels(channels, points), points
     )

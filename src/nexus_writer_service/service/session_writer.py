@@ -18,8 +18,8 @@ from nexus_writer_service.service.surroundings import Surroundings
 _log = logging.getLogger(__name__)
 
 _READ_TIMEOUT = 5.0
-"""Seconds that one read waits for something to happen; ``stop`` interrupts it. A session that waits
-costs by how often it wakes up."""
+"""Seconds that one read waits for something to happen; ``stop`` interrupts it. Sessions that wait
+cost by how often they wake up."""
 _FIRST_TIMEOUT = 0.001
 
 

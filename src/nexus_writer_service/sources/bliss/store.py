@@ -35,8 +35,8 @@ that is short of memory, can be silent for some seconds."""
 _WAKE_TIMEOUT = 1.0
 """Seconds for which a silent server is asked to wake the reader; then the reader leaves it."""
 _SLICE = 1.0
-"""Seconds after which a waiting reader looks whether it is to leave a silent server. Each look costs
-as much as the rest of a session that waits."""
+"""Seconds after which a waiting reader looks whether it is to leave a silent server. Sessions that
+wait cost by how often they do that."""
 _SOCKET_BYTES = 1 << 18
 
 
