@@ -15,6 +15,9 @@ from bench.rows import Check, Row, Scale, all_rows
 from bench.samples import Sample, Samples
 from bench.writers import FLOOR, OURS, POWER, REFERENCE, Writer, floor, our_writer
 
+from nexus_writer_service.errors import SettingsError
+
+_BEGIN, _END = "<!-- results -->", "<!-- end of results -->"
 _QUANTITIES = (
     ("cpu", "CPU s", 3),
     ("µs", "µs CPU/point", 3),
@@ -129,12 +132,30 @@ def _every_subject() -> dict[str, Writer]:
     return {OURS: our_writer(), POWER: our_writer(POWER), REFERENCE: stand_in, FLOOR: floor()}
 
 
+def replace_between_marks(text: str, new: str) -> str:
+    """A document with other results.
+
+    Raises:
+        SettingsError: it does not have both marks.
+    """
+    before, begin, rest = text.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not end:
+        raise SettingsError(f"the document needs {_BEGIN} and {_END} around its results")
+    return f"{before}{begin}\n{new}\n{end}{after}"
+
+
 def main() -> None:
-    """Print the tables of the file that is named."""
+    """Print the tables of the file that is named first, or put them into the second one."""
     samples = Samples.read(Path(sys.argv[1]))
     measured = {one.row for one in samples.samples}
     rows = [row for row in all_rows(_every_subject(), Scale()) if row.name in measured]
-    print(tables(samples, rows))
+    text = tables(samples, rows)
+    if len(sys.argv) > 2:
+        document = Path(sys.argv[2])
+        document.write_text(replace_between_marks(document.read_text(), text))
+    else:
+        print(text)
 
 
 if __name__ == "__main__":
