@@ -26,7 +26,7 @@ from nexus_writer_service.testing.simulation import (
 )
 from nexus_writer_service.testing.simulation.clock import Pace
 
-DEADLINE = 120.0
+DEADLINE = 300.0
 """Seconds after which a scan counts as never completed."""
 _LIVE_DEADLINE = 45.0
 """The same for one that was written while it ran: little is left to do."""
@@ -68,7 +68,8 @@ class Stage:
             while left and is_complete(self.writer, left[-1]):
                 left.pop()
             if left and time.monotonic() > end:
-                text = f"{len(left)} of {len(records)} scans not complete after {deadline:g} s"
+                lost = sum(not is_complete(self.writer, record) for record in left)
+                text = f"{lost} of {len(records)} scans not complete after {deadline:g} s"
                 self.outcome.problems.append(text)
                 return time.monotonic()
             if left:

@@ -35,7 +35,7 @@ _SMOKE = f"{OURS},{FLOOR}"
 _OUTPUT = Path(__file__).parent / "out"
 
 
-def main(
+def main(  # noqa: PLR0913 - one parameter for each option, given by name
     *,
     tiny: Annotated[
         bool, typer.Option("--smoke", help="Tiny scans, once: does it run, is every value right.")
@@ -45,6 +45,9 @@ def main(
     subjects: Annotated[
         str, typer.Option(help=f"Of {', '.join(_SUBJECTS)}; default: all, with --smoke {_SMOKE}.")
     ] = "",
+    add: Annotated[
+        bool, typer.Option("--add", help="Keep what an earlier run measured in other rows.")
+    ] = False,
     soak: Annotated[float, typer.Option(help="Seconds of the long scan.")] = 120.0,
     output: Annotated[Path, typer.Option(help="Folder for JSON and chart.")] = _OUTPUT,
 ) -> None:
@@ -53,16 +56,22 @@ def main(
         chosen = _subjects(subjects or (_SMOKE if tiny else ""))
         every_row = all_rows(chosen, Scale(tiny=tiny, soak_seconds=soak))
         wanted = _wanted(rows, [row.name for row in every_row], "row")
+        selected = [row for row in every_row if row.name in wanted]
         versions = {name: one.version for name, one in chosen.items() if one.version}
         samples = Samples(machine(), versions | {"redis": server_version(server.url)})
-        selected = [row for row in every_row if row.name in wanted]
+        output.mkdir(parents=True, exist_ok=True)
+        path = output / "benchmarks.json"
+        if add and path.exists():
+            earlier = Samples.read(path).samples
+            samples.samples.extend(one for one in earlier if one.row not in wanted)
         for row in selected:
             _run(row, samples, server.url, 1 if tiny else runs)
-    output.mkdir(parents=True, exist_ok=True)
-    samples.write(output / "benchmarks.json")
-    draw(samples, every_row, output / "benchmarks.png")
-    print(tables(samples, selected))
-    print(f"\n{output / 'benchmarks.json'}, {output / 'benchmarks.png'}")
+            samples.write(path)  # a run takes long, and can be interrupted
+    measured = {one.row for one in samples.samples}
+    shown = [row for row in every_row if row.name in measured]
+    draw(samples, shown, path.with_suffix(".png"))
+    print(tables(samples, shown))
+    print(f"\n{path}, {path.with_suffix('.png')}")
     wrong = [one for one in samples.samples if one.problems and one.subject != REFERENCE]
     for one in wrong:
         print(f"{one.row}, {one.case}, {one.subject}: {one.problems[0]}")

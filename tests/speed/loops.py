@@ -83,10 +83,13 @@ class Loops:
         """One read of the source, counted in ``ingest``."""
         with counted() as self.ingest:
             events = self.source.read(0.0)
-        self.reads += 1
-        for event in events:
-            self.ended += isinstance(event, Ended)
+        self.note(events)
         return events
+
+    def note(self, events: Sequence[ScanEvent]) -> None:
+        """Count what a read brought."""
+        self.reads += 1
+        self.ended += sum(isinstance(event, Ended) for event in events)
 
     def feed(self, events: Sequence[ScanEvent]) -> None:
         """What the session and the scribe do with events, without the commit."""

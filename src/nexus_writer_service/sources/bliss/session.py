@@ -248,7 +248,10 @@ class BlissSource:
                 self._unheard = 0
                 self._receive_data(reply)
             self._receive_control(reply)
-        return bool(reply.created or reply.states)
+            told = bool(reply.created or reply.states)
+            # The collector would go through all of it as soon as it is on again.
+            del reply
+        return told
 
     def _receive_data(self, reply: Reply) -> None:
         for scan in list(self._scans.values()):
