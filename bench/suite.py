@@ -67,10 +67,13 @@ def main(  # noqa: PLR0913 - one parameter for each option, given by name
         for row in selected:
             _run(row, samples, server.url, 1 if tiny else runs)
             samples.write(path)  # a run takes long, and can be interrupted
+            if tiny and any(one.problems for one in samples.samples):
+                break  # what is broken may make each of the others wait for its deadline
     measured = {one.row for one in samples.samples}
     shown = [row for row in every_row if row.name in measured]
     draw(samples, shown, path.with_suffix(".png"))
-    print(tables(samples, shown))
+    # Of tiny scans the figures say nothing.
+    print(f"{len(samples.samples)} runs" if tiny else tables(samples, shown))
     print(f"\n{path}, {path.with_suffix('.png')}")
     wrong = [one for one in samples.samples if one.problems and one.subject != REFERENCE]
     for one in wrong:
