@@ -80,7 +80,7 @@ check: venv
 	$(BIN)/codespell
 
 bench: venv redis $(if $(BENCH_BLISSWRITER)$(findstring --smoke,$(ARGS)),,.bench-venv/.done)
-	$(BIN)/python -m bench.compare_writers $(ARGS)
+	$(BIN)/python -m bench.suite $(ARGS)
 
 bench-bluesky: venv $(if $(findstring --smoke,$(ARGS)),,.peer-venv/.done)
 	BENCH_APSTOOLS=$(wildcard .peer-venv/bin/python) $(BIN)/python -m bench.compare_bluesky $(ARGS)

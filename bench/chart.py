@@ -1,95 +1,57 @@
-"""What was measured, as a chart."""
+"""What was measured, as a chart: how far each promise is held."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
-from bench.report import Results, points_per_cpu_second
-from bench.workloads import Workload
-from bench.writers import Writer
-from matplotlib.axes import Axes
+from bench.rows import Row
+from bench.samples import Samples
+from bench.writers import FLOOR, OURS, POWER
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-_COLORS = ("#1f77b4", "#ff7f0e")
-_BAR = 0.8
+_COLORS = {OURS: "#1f77b4", POWER: "#9ecae1", FLOOR: "#bbbbbb"}
+_BAR = 0.27
+_LEAST, _MOST = 0.1, 100.0
 
 
-def draw(results: Results, path: Path) -> None:
-    """A panel for each drained scan, since their scales differ, and one for latencies.
+def draw(samples: Samples, rows: Sequence[Row], path: Path) -> None:
+    """A bar for each promise and subject: times as good as promised, 1 is just held.
 
     Args:
-        results: of at least one workload.
+        samples: of at least one row.
+        rows: that were measured, whose promises are drawn.
         path: of the PNG file.
     """
-    drains = [workload for workload in results.workloads if not workload.rate]
-    lives = [workload for workload in results.workloads if workload.rate]
-    widths = [2] * len(drains) + ([1 + 2 * len(lives)] if lives else [])
-    figure = Figure(figsize=(1.3 * sum(widths) + 1, 4.5), layout="constrained")
+    checks = [(row.name, check) for row in rows for check in row.checks]
+    figure = Figure(figsize=(9, 0.8 + 0.42 * len(checks)), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
-    for axes, workload in zip(panels, drains, strict=False):
-        _draw_speed(axes, results, workload)
-    if drains:
-        panels[0].set_ylabel("points per CPU second")
-    if lives:
-        _draw_latencies(panels[-1], results, lives)
+    axes = figure.subplots()
+    for place, (_, check) in enumerate(checks):
+        for index, (subject, color) in enumerate(_COLORS.items()):
+            value = check.value(samples, subject)
+            if math.isnan(value) or not value or not check.target:
+                continue
+            goodness = value / check.target if check.at_least else check.target / value
+            shown = min(max(goodness, _LEAST), _MOST)
+            height = place + (index - 1) * _BAR
+            axes.barh(height, shown - 1, _BAR, left=1, color=color)
+            axes.annotate(
+                f"{value:.3g}", (shown, height), fontsize=6, va="center",
+                ha="left" if shown >= 1 else "right",
+            )  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_xlim(_LEAST, _MOST)
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(checks)), [f"{name}: {one.text}" for name, one in checks], fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlabel("times as good as promised; beside each bar what was measured")
+    axes.spines[["top", "right"]].set_visible(False)
     figure.legend(
-        handles=[
-            Patch(color=color, label=f"{writer.name} {writer.version}")
-            for color, writer in zip(_COLORS, results.writers, strict=False)
-        ],
+        handles=[Patch(color=color, label=name) for name, color in _COLORS.items()],
         loc="outside upper center",
-        ncols=len(results.writers),
+        ncols=len(_COLORS),
         frameon=False,
     )
     figure.savefig(path, dpi=120)
-
-
-def _draw_speed(axes: Axes, results: Results, workload: Workload) -> None:
-    for place, color, writer in _places(results):
-        speed = results.typical(workload, writer, points_per_cpu_second)
-        bars = axes.bar(place, speed, _BAR / len(results.writers), color=color)
-        axes.bar_label(bars, [f"{speed:,.0f}"], fontsize=8)
-    axes.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
-    _tidy(axes, [workload])
-
-
-def _draw_latencies(axes: Axes, results: Results, workloads: Sequence[Workload]) -> None:
-    axes.set_ylabel("seconds until a point can be read")
-    axes.set_title("bar: median, line: to p95", fontsize=8)
-    for place, color, writer in _places(results):
-        for index, workload in enumerate(workloads):
-            latency = results.latency(workload, writer)
-            if latency is None:
-                continue
-            axes.bar(
-                index + place,
-                latency.median,
-                _BAR / len(results.writers),
-                color=color,
-                yerr=[[0], [latency.p95 - latency.median]],
-                capsize=4,
-            )
-            axes.annotate(
-                f"{latency.median:.2f} to {latency.p95:.2f}",
-                (index + place, latency.p95),
-                (0, 3),
-                textcoords="offset points",
-                ha="center",
-                fontsize=8,
-            )
-    _tidy(axes, workloads)
-
-
-def _places(results: Results) -> Iterator[tuple[float, str, Writer]]:
-    """Where the bar of each writer stands, around 0."""
-    count = len(results.writers)
-    for index, (color, writer) in enumerate(zip(_COLORS, results.writers, strict=False)):
-        yield (index - (count - 1) / 2) * _BAR / count, color, writer
-
-
-def _tidy(axes: Axes, workloads: Sequence[Workload]) -> None:
-    titles = [workload.title.replace(", ", "\n") for workload in workloads]
-    axes.set_xticks(range(len(workloads)), titles, fontsize=8)
-    axes.spines[["top", "right"]].set_visible(False)

@@ -1,16 +1,17 @@
 """One writer, one scan: what it costs, and when its points can be read."""
 
 import multiprocessing
-import os
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Any
 
 import numpy as np
 from bench.reader import Seen, Watch, differences, is_complete, saved_path, watch
+from bench.samples import Outcome
 from bench.workloads import SESSION, Workload
 from bench.writers import Writer, WriterProcess
 from numpy.typing import NDArray
@@ -25,181 +26,224 @@ from nexus_writer_service.testing.simulation import (
 )
 from nexus_writer_service.testing.simulation.clock import Pace
 
-_DEADLINE = 120.0
+DEADLINE = 300.0
 """Seconds after which a scan counts as never completed."""
+_LIVE_DEADLINE = 45.0
+"""The same for one that was written while it ran: little is left to do."""
 _LOOK_PERIOD = 0.05
 """Seconds between two looks for completion: rare enough not to be in the writer's way."""
+_LOOKED_AT = 50
+"""Channels that a live reader looks at."""
 _LET_GO_DEADLINE = 5.0
 _PREPARATION = 0.5
 """Seconds between the announcement of a live scan and its data: real scans prepare devices."""
 
 
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Seconds from just before a point is published until a reader has it in all channels."""
+@dataclass(slots=True)
+class Stage:
+    """A listening writer and a session that is about to scan."""
 
-    median: float
-    p95: float
-    p99: float
-    most: float
-    after_end: float
-    """Share of the points that were visible only after the scan had stopped."""
-    updates: int
-    """How often the reader found more points than before."""
-    reader_inside: float
-    """Median of the seconds for which the reader held the file open."""
+    writer: Writer
+    process: WriterProcess
+    session: SimulatedSession
+    outcome: Outcome
+    threads: int = 0
+    """The most that were seen."""
+    records: list[ScanRecord] = field(default_factory=list)
+    """Scans whose values are compared at the end."""
+
+    def wait_until_complete(
+        self, records: Sequence[ScanRecord], deadline: float = DEADLINE
+    ) -> float:
+        """Until all is in the files and the writer has let go of them.
+
+        Returns:
+            The monotonic time when it was all there.
+        """
+        end = time.monotonic() + deadline
+        # The last scan is mostly the last one to be complete.
+        left = list(records)
+        while left:
+            self.threads = max(self.threads, self.process.threads)
+            while left and is_complete(self.writer, left[-1]):
+                left.pop()
+            if left and time.monotonic() > end:
+                lost = sum(not is_complete(self.writer, record) for record in left)
+                text = f"{lost} of {len(records)} scans not complete after {deadline:g} s"
+                self.outcome.problems.append(text)
+                return time.monotonic()
+            if left:
+                time.sleep(_LOOK_PERIOD)
+        done = time.monotonic()
+        paths = {saved_path(record) for record in records}
+        while any(map(self.process.holds, paths)) and time.monotonic() < done + _LET_GO_DEADLINE:
+            time.sleep(_LOOK_PERIOD / 5)
+        return done
+
+    @contextmanager
+    def costs(self) -> Iterator[None]:
+        """Count the writer's CPU time and the time that passes, inside the block."""
+        before, begin = self.process.cpu_seconds, time.monotonic()
+        yield
+        self.outcome.values["cpu"] = self.process.cpu_seconds - before
+        self.outcome.values["wall"] = time.monotonic() - begin
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """The writer stands still inside the block."""
+        self.process.suspend()
+        try:
+            yield
+        finally:
+            self.process.resume()
 
 
-@dataclass(slots=True, kw_only=True)
-class Run:
-    """One writer's result for one scan."""
+def perform(
+    writer: Writer,
+    url: str,
+    act: Callable[[Stage], None],
+    chunk_options: Mapping[str, Any] | None = None,
+) -> Outcome:
+    """Let a writer listen while something is done, and compare what it wrote afterwards.
 
-    workload: str
-    writer: str
-    points: int
-    nbytes: int
-    load: float
-    """Load average of the machine when it began."""
-    cpu: float = 0.0
-    wall: float = 0.0
-    """Seconds from the first look at the data until the scan is complete in the file."""
-    peak_megabytes: float = 0.0
-    file_megabytes: float = 0.0
-    latency: Latency | None = None
-    problems: list[str] = field(default_factory=list)
-    """What is wrong in the file; empty: every value has been compared and is right."""
-
-
-def measure(writer: Writer, workload: Workload, url: str) -> Run:
-    """Let one writer save one scan; what goes wrong is among the problems of the result.
+    Args:
+        writer: which one.
+        url: of a database that is emptied.
+        act: scans; adds to the outcome, and to the records, of which every value is compared.
+        chunk_options: of the session.
 
     Raises:
         SettingsError: the database at ``url`` holds data that are not ours.
     """
     reset(url)
-    run = Run(
-        workload=workload.name,
-        writer=writer.name,
-        points=workload.total,
-        nbytes=workload.nbytes,
-        load=os.getloadavg()[0],
-    )
+    outcome = Outcome()
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
         # The writer's open files are told by their real path.
         folder = Path(temporary).resolve()
         session = SimulatedSession(
             url, SESSION, data_root=folder, style="2.4", h5maps=True, publisher="pipeline"
         )
+        session.chunk_options = dict(chunk_options or {})
         try:
             with session, WriterProcess(writer, url, folder) as process:
-                job = _Job(run, writer, process, workload, session)
-                record = job.live() if workload.rate else job.drain()
-            run.peak_megabytes = process.peak_megabytes
-            run.problems += differences(writer, record)
-            if saved_path(record).exists():
-                run.file_megabytes = saved_path(record).stat().st_size / 1e6
+                stage = Stage(writer, process, session, outcome)
+                act(stage)
+            outcome.values |= {"peak": process.peak_megabytes, "threads": stage.threads}
+            _compare(stage)
         except WriterError as error:
-            run.problems.append(str(error))
-    return run
+            outcome.problems.append(str(error))
+    return outcome
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """A listening writer and a session that is about to scan."""
+def _compare(stage: Stage) -> None:
+    wrong = [differences(stage.writer, record) for record in stage.records]
+    for problems in wrong:
+        stage.outcome.problems += problems
+    stage.outcome.values["complete"] = wrong.count([])
+    paths = {saved_path(record) for record in stage.records}
+    sizes = [path.stat().st_size / 1e6 for path in paths if path.exists()]
+    stage.outcome.values["file"] = sum(sizes)
 
-    run: Run
-    writer: Writer
-    process: WriterProcess
-    workload: Workload
-    session: SimulatedSession
 
-    def drain(self) -> ScanRecord:
-        """The writer is stopped while the scan is published, and has it all at once then."""
-        self.process.suspend()
-        before = self.process.cpu_seconds
-        record = self.session.run(self.workload.design, block=self.workload.block, counters=())
-        begin = time.monotonic()
-        self.process.resume()
-        self._wait_until_complete(record)
-        self.run.wall = time.monotonic() - begin
-        self.run.cpu = self.process.cpu_seconds - before
-        return record
+def drain(writer: Writer, workload: Workload, url: str, *, files: Sequence[str] = ("",)) -> Outcome:
+    """The writer is stopped while scans are published, and has them all at once then.
 
-    def live(self) -> ScanRecord:
-        """Points come at their rate, while somebody looks into the file all the time."""
-        before = self.process.cpu_seconds
-        begin = time.monotonic()
-        period = 1 / self.workload.rate
-        scan = self.session.open(self.workload.design, counters=(), count_time=period)
-        with scan, _Reader(self._watch(scan.record)) as reader:
-            published = _publish(scan, self.workload)
-            end = time.monotonic()
-            scan.stop()
-            scan.close()
-            seen = reader.seen()
-        self._wait_until_complete(scan.record)
-        self.run.wall = time.monotonic() - begin
-        self.run.cpu = self.process.cpu_seconds - before
+    Args:
+        writer: which one.
+        workload: one scan.
+        url: of a database that is emptied.
+        files: names of the files of as many scans, which are published side by side.
+    """
+
+    def act(stage: Stage) -> None:
+        with stage.suspended():
+            stage.records = _publish_all(stage.session, workload, files)
+            before, begin = stage.process.cpu_seconds, time.monotonic()
+        done = stage.wait_until_complete(stage.records)
+        stage.outcome.values |= {
+            "cpu": stage.process.cpu_seconds - before,
+            "wall": done - begin,
+            "points": workload.total * len(files),
+            "bytes": workload.nbytes * len(files),
+        }
+
+    return perform(writer, url, act, workload.chunk_options)
+
+
+def _publish_all(
+    session: SimulatedSession, workload: Workload, files: Sequence[str]
+) -> list[ScanRecord]:
+    scans = []
+    for name in files:
+        session.filename = name or session.filename
+        scans.append(session.open(workload.design, block=workload.block, counters=()))
+    for scan in scans:
+        scan.prepare()
+        scan.start()
+    for scan in scans:
+        scan.publish()
+    for scan in scans:
+        scan.stop()
+        scan.close()
+    return [scan.record for scan in scans]
+
+
+def live(writer: Writer, workload: Workload, url: str) -> Outcome:
+    """Points come at their rate, while somebody looks into the file all the time."""
+
+    def act(stage: Stage) -> None:
+        period = 1 / workload.rate
+        options = {"counters": (), "count_time": period, "block": workload.block}
+        scan = stage.session.open(workload.design, **options)  # type: ignore[arg-type]
+        stage.records = [scan.record]
+        with stage.costs():
+            with scan, reading(_watch(stage, workload, scan.record)) as reader:
+                published = _publish(scan, workload)
+                end = time.monotonic()
+                scan.stop()
+                scan.close()
+                seen = reader()
+            stage.wait_until_complete([scan.record], _LIVE_DEADLINE)
         if seen.wrong:
-            self.run.problems.append(f"{seen.wrong} points were visible with other values")
-        if not seen.moments or seen.moments[-1][1] < self.workload.points:
-            self.run.problems.append("the reader never saw all points")
+            stage.outcome.problems.append(f"{seen.wrong} points were visible with other values")
+        if not seen.moments or seen.moments[-1][1] < workload.points:
+            stage.outcome.problems.append("the reader never saw all points")
         else:
-            self.run.latency = latency(published, seen, end)
-        return scan.record
+            stage.outcome.values |= latencies(published, seen, end)
+        stage.outcome.values["points"] = workload.total
 
-    def _watch(self, record: ScanRecord) -> Watch:
-        channels = self.workload.counted()
-        return Watch(
-            path=saved_path(record),
-            datasets=[record.channels[channel.name].dataset for channel in channels],
-            points=self.workload.points,
-            values=channels[0].values,
-            locking=not self.writer.locks_readers_out,
-            deadline=time.monotonic() + self.workload.points / self.workload.rate + _DEADLINE,
-        )
-
-    def _wait_until_complete(self, record: ScanRecord) -> None:
-        """Until all is in the file and the writer has let go of it."""
-        deadline = time.monotonic() + _DEADLINE
-        while not is_complete(self.writer, record):
-            self.process.check()
-            if time.monotonic() > deadline:
-                self.run.problems.append(f"not complete after {_DEADLINE:g} s")
-                return
-            time.sleep(_LOOK_PERIOD)
-        deadline = time.monotonic() + _LET_GO_DEADLINE
-        while self.process.holds(saved_path(record)) and time.monotonic() < deadline:
-            time.sleep(_LOOK_PERIOD / 5)
+    return perform(writer, url, act, workload.chunk_options)
 
 
-class _Reader:
-    """The live reader, in a process of its own, inside a ``with`` block."""
+def _watch(stage: Stage, workload: Workload, record: ScanRecord) -> Watch:
+    channels = workload.counted()
+    # A look into thousands of datasets would take as long as a commit.
+    some = [*channels[:: -(-len(channels) // _LOOKED_AT)], channels[-1]]
+    return Watch(
+        path=saved_path(record),
+        datasets=[record.channels[channel.name].dataset for channel in some],
+        points=workload.points,
+        values=channels[0].values,
+        locking=not stage.writer.locks_readers_out,
+        deadline=time.monotonic() + workload.points / workload.rate + _LIVE_DEADLINE,
+    )
 
-    def __init__(self, task: Watch) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._answers, theirs = context.Pipe(duplex=False)
-        self._process = context.Process(target=watch, args=(task, theirs), daemon=True)
 
-    def __enter__(self) -> Self:
-        self._process.start()
-        self._answers.recv()
-        return self
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if exception is not None:
-            self._process.kill()
-        self._process.join()
-
-    def seen(self) -> Seen:
-        """What it has seen, once it has seen all or given up."""
-        seen: Seen = self._answers.recv()
-        return seen
+@contextmanager
+def reading(task: Watch) -> Iterator[Callable[[], Seen]]:
+    """A live reader in a process of its own; gives what waits for all that it sees."""
+    context = multiprocessing.get_context("spawn")
+    answers, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=watch, args=(task, theirs), daemon=True)
+    process.start()
+    answers.recv()
+    try:
+        yield answers.recv
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        process.join()
 
 
 def _publish(scan: SimulatedScan, workload: Workload) -> NDArray[np.float64]:
@@ -209,33 +253,40 @@ def _publish(scan: SimulatedScan, workload: Workload) -> NDArray[np.float64]:
     scan.start()
     moments = np.empty(workload.points)
     pace = Pace(Clock(), 1 / workload.rate)
-    for point in range(workload.points):
+    for point in range(0, workload.points, workload.block):
         pace.wait_for(point)
-        moments[point] = time.monotonic()
-        scan.publish(1)
+        moments[point : point + workload.block] = time.monotonic()
+        scan.publish(workload.block)
     return moments
 
 
-def latency(published: NDArray[np.float64], seen: Seen, end: float) -> Latency:
+def latencies(published: NDArray[np.float64], seen: Seen, end: float) -> dict[str, float]:
     """How long it took until points could be read.
 
     Args:
         published: monotonic time of each point.
         seen: of a reader that saw all of them.
         end: when the scan stopped.
+
+    Returns:
+        Seconds ``p50``, ``p95``, ``p99``, ``most`` over the points; ``lag`` of the last one;
+        ``after_end``, the share of them that were visible only after the scan had stopped;
+        ``updates``, how often the reader found more points; and ``inside``, for how long it
+        typically held the file open.
     """
     times = np.array([moment for moment, _ in seen.moments])
     counts = np.array([count for _, count in seen.moments])
     # Point i is visible since the first look that found more than i points.
     visible = times[np.searchsorted(counts, np.arange(len(published)), side="right")]
     delays = visible - published
-    median, p95, p99 = np.percentile(delays, (50, 95, 99))
-    return Latency(
-        median=float(median),
-        p95=float(p95),
-        p99=float(p99),
-        most=float(delays.max()),
-        after_end=float(np.mean(visible > end)),
-        updates=len(times),
-        reader_inside=float(np.median(seen.inside)),
-    )
+    p50, p95, p99 = np.percentile(delays, (50, 95, 99))
+    return {
+        "p50": float(p50),
+        "p95": float(p95),
+        "p99": float(p99),
+        "most": float(delays.max()),
+        "lag": float(delays[-1]),
+        "after_end": float(np.mean(visible > end)),
+        "updates": len(times),
+        "inside": float(np.median(seen.inside)),
+    }

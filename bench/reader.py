@@ -17,7 +17,7 @@ PERIOD = 0.02
 """Seconds between two looks of a live reader."""
 
 _VERIFIED_TOGETHER = 32 << 20
-_NOT_YET = (OSError, KeyError, RuntimeError)
+NOT_YET = (OSError, KeyError, RuntimeError)
 """What a reader meets in a file that is not there yet, or of which only a part is."""
 
 
@@ -45,7 +45,7 @@ def is_complete(writer: Writer, record: ScanRecord) -> bool:
                 len(file[channel.dataset]) == channel.length
                 for channel in reversed(record.channels.values())
             )
-    except _NOT_YET:
+    except NOT_YET:
         return False
 
 
@@ -57,7 +57,7 @@ def differences(writer: Writer, record: ScanRecord) -> list[str]:
                 text for channel in record.channels.values() if (text := _difference(file, channel))
             ]
             status = _status(writer, file, record) if writer.success else None
-    except _NOT_YET as error:
+    except NOT_YET as error:
         return [f"{saved_path(record).name} cannot be read: {error}"]
     if status != writer.success:
         wrong.append(f"{writer.last_written} is {status}")
@@ -126,7 +126,7 @@ def watch(task: Watch, answer: Connection) -> None:
         try:
             with open_file(task.path, locking=task.locking) as file:
                 visible = _look(file, task, visible, seen)
-        except _NOT_YET:
+        except NOT_YET:
             continue
         seen.inside.append(time.monotonic() - opened)
     answer.send(seen)

@@ -1,61 +1,35 @@
-"""What was measured, as tables and as JSON."""
+"""What was measured, as tables in Markdown.
 
-import json
+python -m bench.report bench/out/benchmarks.json
+"""
+
+import math
 import os
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
 
-from bench.measure import Latency, Run
-from bench.workloads import Workload
-from bench.writers import Writer
-from rich import box
-from rich.console import Console
-from rich.table import Table
+from bench.rows import Check, Row, Scale, all_rows
+from bench.samples import Sample, Samples
+from bench.writers import FLOOR, OURS, POWER, REFERENCE, Writer, floor, our_writer
 
-_WIDTH = 160
+from nexus_writer_service.errors import SettingsError
 
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    """All runs, and where they were made."""
-
-    workloads: Sequence[Workload]
-    writers: Sequence[Writer]
-    redis: str
-    """Program and version of the server."""
-    runs: list[Run] = field(default_factory=list)
-
-    def of(self, workload: Workload, writer: Writer) -> list[Run]:
-        """The runs of one writer with one workload."""
-        return [
-            run for run in self.runs if run.workload == workload.name and run.writer == writer.name
-        ]
-
-    def typical(self, workload: Workload, writer: Writer, value: Callable[[Run], float]) -> float:
-        """Median of a value over the runs that were completed; NaN if there are none."""
-        found = [value(run) for run in self.of(workload, writer) if run.cpu]
-        return float(median(found)) if found else float("nan")
-
-    def latency(self, workload: Workload, writer: Writer) -> Latency | None:
-        """Medians over the runs, but the greatest of all latencies; None if there are none."""
-        found = [run.latency for run in self.of(workload, writer) if run.latency]
-        if not found:
-            return None
-        names = [name for name in Latency.__slots__ if name != "most"]
-        medians: dict[str, Any] = {
-            name: median(getattr(one, name) for one in found) for name in names
-        }
-        return Latency(most=max(one.most for one in found), **medians)
-
-    @property
-    def loads(self) -> tuple[float, float]:
-        """Least and greatest load average at the start of a run."""
-        loads = [run.load for run in self.runs]
-        return min(loads), max(loads)
+_BEGIN, _END = "<!-- results -->", "<!-- end of results -->"
+_QUANTITIES = (
+    ("cpu", "CPU s", 3),
+    ("µs", "µs CPU/point", 3),
+    ("MB/s", "MB/s", 1),
+    ("peak", "peak MB", 0),
+    ("file", "file MB", 1),
+    ("threads", "threads", 0),
+    ("p50", "p50 s", 3),
+    ("p99", "p99 s", 3),
+    ("most", "max s", 3),
+    ("lag", "lag s", 2),
+)
 
 
 def machine() -> dict[str, str | int]:
@@ -73,127 +47,116 @@ def machine() -> dict[str, str | int]:
     }
 
 
-def points_per_cpu_second(run: Run) -> float:
-    """Points of all channels by user and system time of the writer."""
-    return run.points / run.cpu
-
-
-def print_tables(results: Results) -> None:
-    """In Markdown, so that they can be pasted."""
-    console = Console(width=_WIDTH)
-    about = machine()
-    console.print(
-        f"{about['cores']} x {about['processor']}, {about['system']}, Python {about['python']}",
-        highlight=False,
+def tables(samples: Samples, rows: Sequence[Row]) -> str:
+    """The promises, and below them what they are made of."""
+    about = samples.machine
+    loads = [one.load for one in samples.samples]
+    runs = [len(samples.find(*case)) for case in samples.cases()]
+    versions = ", ".join(f"{name} {version}" for name, version in samples.versions.items())
+    return "\n".join(
+        [
+            f"{about['cores']} x {about['processor']}, {about['system']}, "
+            f"Python {about['python']}; {versions}; "
+            f"load average {min(loads):.1f} to {max(loads):.1f}; medians of {max(runs)} runs",
+            "",
+            *_promises(samples, rows),
+            "",
+            *_details(samples),
+        ]
     )
-    versions = ", ".join(f"{writer.name} {writer.version}" for writer in results.writers)
-    least, greatest = results.loads
-    console.print(
-        f"{versions}; {results.redis}; load average {least:.1f} to {greatest:.1f}", highlight=False
-    )
-    drains = [workload for workload in results.workloads if not workload.rate]
-    lives = [workload for workload in results.workloads if workload.rate]
-    if drains:
-        console.print("\nDrain: the writer is given a scan that is over", highlight=False)
-        console.print(_drain_table(results, drains))
-    if lives:
-        console.print(
-            "\nLive: from just before a point is sent until it can be read", highlight=False
-        )
-        console.print(_live_table(results, lives))
-    for run in results.runs:
-        for problem in run.problems[:3]:
-            console.print(f"{run.workload}, {run.writer}: {problem}", highlight=False)
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=box.MARKDOWN)
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index < 2 else "right", no_wrap=True)
-    return table
-
-
-def _drain_table(results: Results, workloads: Iterable[Workload]) -> Table:
-    table = _table(
-        "scan", "writer", "points per CPU s", "ratio", "CPU s", "MB/s", "peak MB", "file MB",
-        "verified",
-    )  # fmt: skip
-    for workload in workloads:
-        for writer in results.writers:
-            typical = {
-                name: results.typical(workload, writer, value)
-                for name, value in _DRAIN_VALUES.items()
-            }
-            table.add_row(
-                workload.title,
-                writer.name,
-                f"{typical['speed']:,.0f}",
-                _ratio(results, workload, writer),
-                f"{typical['cpu']:.2f}",
-                f"{typical['rate']:.1f}",
-                f"{typical['peak']:.0f}",
-                f"{typical['file']:.1f}",
-                _verified(results.of(workload, writer)),
+def _promises(samples: Samples, rows: Sequence[Row]) -> list[str]:
+    lines = _header("row", "promise", "target", "ours", "", "power", "floor")
+    for row in rows:
+        for check in row.checks:
+            ours, power, bare = (check.value(samples, name) for name in (OURS, POWER, FLOOR))
+            sign = "≥" if check.at_least else "≤"
+            cells = (
+                row.name,
+                check.text,
+                f"{sign} {check.target:g}",
+                _number(ours, check.digits),
+                _verdict(check, ours),
+                _number(power, check.digits),
+                _number(bare, check.digits),
             )
-    return table
+            lines.append(_line(cells))
+    return lines
 
 
-_DRAIN_VALUES: Mapping[str, Callable[[Run], float]] = {
-    "speed": points_per_cpu_second,
-    "cpu": lambda run: run.cpu,
-    "rate": lambda run: run.nbytes / 1e6 / run.wall,
-    "peak": lambda run: run.peak_megabytes,
-    "file": lambda run: run.file_megabytes,
-}
+def _verdict(check: Check, value: float) -> str:
+    if math.isnan(value):
+        return "not measured"
+    return "met" if check.met(value) else "**not met**"
 
 
-def _ratio(results: Results, workload: Workload, writer: Writer) -> str:
-    """How many times as many points per CPU second as the last writer, the reference."""
-    reference = results.writers[-1]
-    if writer is reference:
-        return "1" if len(results.writers) > 1 else "-"
-    mine, theirs = (
-        results.typical(workload, one, points_per_cpu_second) for one in (writer, reference)
-    )
-    return f"{mine / theirs:.1f}"
+def _details(samples: Samples) -> list[str]:
+    lines = _header("row", "case", "subject", *(title for _, title, _ in _QUANTITIES), "verified")
+    for row, case, subject in samples.cases():
+        runs = samples.find(row, case, subject)
+        cells = [_number(_typical(runs, quantity), digits) for quantity, _, digits in _QUANTITIES]
+        right = sum(not one.problems for one in runs)
+        lines.append(_line((row, case, subject, *cells, f"{right}/{len(runs)}")))
+    return lines
 
 
-def _live_table(results: Results, workloads: Iterable[Workload]) -> Table:
-    table = _table(
-        "scan", "writer", "median s", "p95 s", "p99 s", "max s", "after end", "updates", "CPU s",
-        "peak MB", "verified",
-    )  # fmt: skip
-    for workload in workloads:
-        for writer in results.writers:
-            latency = results.latency(workload, writer)
-            cells = ["-"] * 6
-            if latency is not None:
-                quantiles = (latency.median, latency.p95, latency.p99, latency.most)
-                cells = [f"{value:.2f}" for value in quantiles]
-                cells += [f"{latency.after_end:.0%}", f"{latency.updates:.0f}"]
-            table.add_row(
-                workload.title,
-                writer.name,
-                *cells,
-                f"{results.typical(workload, writer, lambda run: run.cpu):.2f}",
-                f"{results.typical(workload, writer, lambda run: run.peak_megabytes):.0f}",
-                _verified(results.of(workload, writer)),
-            )
-    return table
+def _typical(runs: Sequence[Sample], quantity: str) -> float:
+    found = []
+    for one in runs:
+        values = dict(one.values)
+        if values.get("points") and "cpu" in values:
+            values["µs"] = values["cpu"] / values["points"] * 1e6
+        if values.get("bytes") and values.get("wall"):
+            values["MB/s"] = values["bytes"] / values["wall"] / 1e6
+        if quantity in values:
+            found.append(values[quantity])
+    return float(median(found)) if found else math.nan
 
 
-def _verified(runs: Sequence[Run]) -> str:
-    right = sum(not run.problems for run in runs)
-    return f"{right}/{len(runs)}"
+def _number(value: float, digits: int) -> str:
+    return "" if math.isnan(value) else f"{value:,.{digits}f}"
 
 
-def write_json(results: Results, path: Path) -> None:
-    """Everything, one object per run."""
-    document = {
-        "machine": machine(),
-        "redis": results.redis,
-        "writers": {writer.name: writer.version for writer in results.writers},
-        "workloads": [asdict(workload) for workload in results.workloads],
-        "runs": [asdict(run) for run in results.runs],
-    }
-    path.write_text(json.dumps(document, indent=1) + "\n")
+def _header(*titles: str) -> list[str]:
+    return [_line(titles), _line(["---"] * len(titles))]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _every_subject() -> dict[str, Writer]:
+    # Nobody runs: the promises only need to know who might have been measured.
+    stand_in = our_writer(REFERENCE)
+    return {OURS: our_writer(), POWER: our_writer(POWER), REFERENCE: stand_in, FLOOR: floor()}
+
+
+def replace_between_marks(text: str, new: str) -> str:
+    """A document with other results.
+
+    Raises:
+        SettingsError: it does not have both marks.
+    """
+    before, begin, rest = text.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not end:
+        raise SettingsError(f"the document needs {_BEGIN} and {_END} around its results")
+    return f"{before}{begin}\n{new}\n{end}{after}"
+
+
+def main() -> None:
+    """Print the tables of the file that is named first, or put them into the second one."""
+    samples = Samples.read(Path(sys.argv[1]))
+    measured = {one.row for one in samples.samples}
+    rows = [row for row in all_rows(_every_subject(), Scale()) if row.name in measured]
+    text = tables(samples, rows)
+    if len(sys.argv) > 2:
+        document = Path(sys.argv[2])
+        document.write_text(replace_between_marks(document.read_text(), text))
+    else:
+        print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,7 @@
 """What the writers are given: scans whose every value can be computed again for the comparison."""
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 from zlib import crc32
@@ -10,7 +9,6 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from nexus_writer_service.errors import SettingsError
 from nexus_writer_service.testing.simulation import (
     NumberChannel,
     ScanDesign,
@@ -74,11 +72,13 @@ class Workload:
     points: int
     """Of each channel."""
     block: int = 1
-    """Points of one entry of a stream."""
+    """Points of one entry of a stream, which are sent together."""
     width: int = 0
     """Channels of a spectrum; 0: scalars."""
     rate: float = 0.0
     """Points per second; 0: the scan is over before the writer sees it."""
+    scheme: str = ""
+    """Compression that the session asks for, of all that is longer than nothing."""
 
     @property
     def title(self) -> str:
@@ -96,6 +96,13 @@ class Workload:
     def nbytes(self) -> int:
         """Bytes of all points."""
         return self.total * (4 * self.width or 8)
+
+    @property
+    def chunk_options(self) -> dict[str, Any]:
+        """For the session."""
+        if not self.scheme:
+            return {}
+        return {"compression_scheme": self.scheme, "compression_limit_nbytes": 0}
 
     def counted(self) -> tuple[NumberChannel, ...]:
         """The channels that are counted."""
@@ -131,52 +138,3 @@ class Workload:
             shape=(self.width,),
             record=devices.MCA_RECORD,
         )
-
-
-WORKLOADS = (
-    Workload(name="scalars", channels=50, points=10_000),
-    Workload(name="scalar_blocks", channels=50, points=200_000, block=100),
-    Workload(name="spectra", channels=8, points=2_000, width=4096),
-    Workload(name="live_scalars", channels=50, points=1_000, rate=100.0),
-    Workload(name="live_spectra", channels=8, points=200, width=4096, rate=20.0),
-)
-
-_SMOKE_POINTS = {
-    "scalars": 300,
-    "scalar_blocks": 2_000,
-    "spectra": 60,
-    "live_scalars": 100,
-    "live_spectra": 20,
-}
-
-_SIZES: dict[str, Callable[[str], float]] = {
-    "channels": int,
-    "points": int,
-    "block": int,
-    "width": int,
-    "rate": float,
-}
-
-
-def smoke(workload: Workload) -> Workload:
-    """The same, small enough for continuous integration."""
-    return replace(workload, points=_SMOKE_POINTS[workload.name])
-
-
-def resized(workload: Workload, sizes: Iterable[str]) -> Workload:
-    """The same with other sizes, ``points=1000``.
-
-    Raises:
-        SettingsError: there is no such size, or it is not a number.
-    """
-    changes: dict[str, Any] = {}
-    for size in sizes:
-        name, _, text = size.partition("=")
-        make = _SIZES.get(name)
-        if make is None:
-            raise SettingsError(f"{size!r} sets no size: NAME=NUMBER for {', '.join(_SIZES)}.")
-        try:
-            changes[name] = make(text)
-        except ValueError as error:
-            raise SettingsError(f"{size!r} sets no size: {text!r} is no number.") from error
-    return replace(workload, **changes)

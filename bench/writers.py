@@ -17,11 +17,17 @@ from bench.workloads import SESSION
 
 from nexus_writer_service.errors import SettingsError, WriterError
 
+OURS, POWER, REFERENCE, FLOOR = "ours", "power", "blisswriter", "floor"
+"""Names of the subjects; ``power``: ours, with commits that outlast a loss of power."""
+
 BLISSWRITER_VARIABLE = "BENCH_BLISSWRITER"
 
+# An installed writer is not compiled anew at each start.
+_ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+}
 _START_DEADLINE = 60.0
 _END_DEADLINE = 30.0
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +36,8 @@ class Writer:
 
     name: str
     version: str
-    command: Callable[[str, Path], list[str]]
-    """From the URL of Redis and a folder for its own files."""
+    command: Callable[[str, Path, str], list[str]]
+    """From the URL of Redis, a folder for its own files, and the session."""
     last_written: str
     """The item of an NXentry that tells that the entry has been finished."""
     final_values: tuple[str, ...] = ()
@@ -42,16 +48,17 @@ class Writer:
     """Whether plain readers are refused while it writes, so that locking has to be off for them."""
 
 
-def our_writer() -> Writer:
+def our_writer(name: str = OURS, durability: str = "process") -> Writer:
     """The writer of this project, from the environment that runs the benchmark."""
     program = Path(sys.executable).with_name("NexusSessionWriter")
 
-    def command(url: str, folder: Path) -> list[str]:
-        options = ["--data_writer", "any", "--redis_url", url, "--nohistory"]
-        return [str(program), SESSION, *options, "--start_semaphore_file", str(folder / "on")]
+    def command(url: str, folder: Path, session: str) -> list[str]:
+        options = ["--data_writer", "any", "--redis_url", url, "--durability", durability]
+        options += ["--history", str(folder / "history.sqlite")]
+        return [str(program), session, *options, "--start_semaphore_file", str(folder / "on")]
 
     return Writer(
-        name="ours",
+        name=name,
         version=_version_of("nexus_writer_service", program),
         command=command,
         last_written="writer/status",
@@ -73,9 +80,21 @@ def blisswriter() -> Writer | None:
             raise SettingsError(f"{BLISSWRITER_VARIABLE} names {given}, which does not exist.")
         return None
     return Writer(
-        name="blisswriter",
+        name=REFERENCE,
         version=_version_of("blisswriter", program),
-        command=lambda url, _folder: [str(program), "run", url],
+        command=lambda url, _folder, _session: [str(program), "run", url],
+        last_written="end_time",
+        locks_readers_out=True,
+    )
+
+
+def floor(*options: str) -> Writer:
+    """The probe of `bench.floor_writer`."""
+    program = [sys.executable, "-m", "bench.floor_writer"]
+    return Writer(
+        name=FLOOR,
+        version="",
+        command=lambda url, _folder, _session: [*program, url, *options],
         last_written="end_time",
         locks_readers_out=True,
     )
@@ -88,6 +107,19 @@ def server_version(url: str) -> str:
     if "valkey_version" in info:
         return f"Valkey {info['valkey_version']}"
     return f"Redis {info['redis_version']}"
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process, to the nanosecond."""
+    # The clock of another process, as clock_getcpuclockid(3) makes it.
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def _status(pid: int, name: str) -> str:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return line.partition(":")[2].strip()
+    raise WriterError(f"process {pid} has no {name}")
 
 
 def _version_of(package: str, program: Path) -> str:
@@ -105,14 +137,20 @@ class WriterProcess:
 
     Args:
         writer: which one.
-        url: database to listen to, with no other writer on it.
+        url: database to listen to, on which nobody waits but writers.
         folder: for its log.
+        session: whose scans it saves, if it is of one session.
+        listeners: how many clients of the server wait when it listens, with those before it.
     """
 
-    def __init__(self, writer: Writer, url: str, folder: Path) -> None:
+    def __init__(
+        self, writer: Writer, url: str, folder: Path, *, session: str = SESSION, listeners: int = 1
+    ) -> None:
         self._writer = writer
         self._url = url
         self._folder = folder
+        self._session = session
+        self._listeners = listeners
         self.log = folder / "writer.log"
         self.peak_megabytes = 0.0
         """Largest resident memory; known after the block."""
@@ -120,8 +158,9 @@ class WriterProcess:
     def __enter__(self) -> Self:
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                self._writer.command(self._url, self._folder),
+                self._writer.command(self._url, self._folder, self._session),
                 stdin=subprocess.DEVNULL,
+                env=_ENVIRONMENT,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -141,7 +180,7 @@ class WriterProcess:
     ) -> None:
         # A writer that has ended tells nothing.
         with suppress(OSError, ValueError):
-            self.peak_megabytes = self._peak_megabytes()
+            self.peak_megabytes = int(_status(self._process.pid, "VmHWM").split()[0]) * 1024 / 1e6
         # Both writers end in order at Ctrl-C.
         for number in (signal.SIGCONT, signal.SIGINT):
             self._process.send_signal(number)
@@ -153,15 +192,23 @@ class WriterProcess:
 
     @property
     def cpu_seconds(self) -> float:
-        """User and system time of all its threads until now, in steps of the kernel's tick.
+        """User and system time of all its threads until now.
 
         Raises:
             WriterError: it has ended.
         """
         self.check()
-        text = Path(f"/proc/{self._process.pid}/stat").read_text()
-        fields = text.rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return cpu_seconds(self._process.pid)
+
+    @property
+    def threads(self) -> int:
+        """How many threads it has now."""
+        return int(_status(self._process.pid, "Threads"))
+
+    @property
+    def resident_megabytes(self) -> float:
+        """Its resident memory now."""
+        return int(_status(self._process.pid, "VmRSS").split()[0]) * 1024 / 1e6
 
     def suspend(self) -> None:
         """Stop it where it is (SIGSTOP); returns when it has stopped."""
@@ -199,15 +246,10 @@ class WriterProcess:
         """A writer listens when it waits in a blocking read for what comes."""
         deadline = time.monotonic() + _START_DEADLINE
         with redis.Redis.from_url(self._url) as client:
-            while not client.info("clients")["blocked_clients"]:
+            while client.info("clients")["blocked_clients"] < self._listeners:
                 self.check()
                 if time.monotonic() > deadline:
                     raise WriterError(
                         f"{self._writer.name} does not listen after {_START_DEADLINE:g} s"
                     )
-                time.sleep(0.05)
-
-    def _peak_megabytes(self) -> float:
-        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
-        (kibibytes,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
-        return int(kibibytes) * 1024 / 1e6
+                time.sleep(0.01)

@@ -17,8 +17,9 @@ from nexus_writer_service.service.surroundings import Surroundings
 
 _log = logging.getLogger(__name__)
 
-_READ_TIMEOUT = 1.0
-"""Seconds that one read waits for something to happen; bounds how long ``stop`` takes."""
+_READ_TIMEOUT = 5.0
+"""Seconds that one read waits for something to happen; ``stop`` interrupts it. Sessions that wait
+cost by how often they wake up."""
 _FIRST_TIMEOUT = 0.001
 
 

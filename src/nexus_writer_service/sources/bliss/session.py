@@ -163,8 +163,8 @@ class BlissSource:
     def interrupt(self) -> None:
         """From any thread: make ``read`` return soon, or the next one when none is going on.
 
-        It takes a few milliseconds; a second where Redis is silent, five seconds where it forbids
-        the command CLIENT.
+        It takes a few milliseconds; two seconds where Redis is silent, five where it forbids the
+        command CLIENT.
         """
         self._interrupted.set()
         for _ in range(_UNBLOCK_TRIES):
@@ -248,9 +248,10 @@ class BlissSource:
                 self._unheard = 0
                 self._receive_data(reply)
             self._receive_control(reply)
-            # Let go of the entries before the collector goes on, which would look at all of them.
-            reply.data.clear()
-        return bool(reply.created or reply.states)
+            told = bool(reply.created or reply.states)
+            # The collector would go through all of it as soon as it is on again.
+            del reply
+        return told
 
     def _receive_data(self, reply: Reply) -> None:
         for scan in list(self._scans.values()):

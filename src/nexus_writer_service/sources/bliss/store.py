@@ -34,8 +34,9 @@ _ANSWER_TIMEOUT = 20.0
 that is short of memory, can be silent for some seconds."""
 _WAKE_TIMEOUT = 1.0
 """Seconds for which a silent server is asked to wake the reader; then the reader leaves it."""
-_SLICE = 0.2
-"""Seconds after which a waiting reader looks whether it is to leave a silent server."""
+_SLICE = 1.0
+"""Seconds after which a waiting reader looks whether it is to leave a silent server. Sessions that
+wait cost by how often they do that."""
 _SOCKET_BYTES = 1 << 18
 
 
