@@ -31,6 +31,7 @@ class ScriptedSource:
         self.away = False
         self.connected = True
         self.dropped: list[str] = []
+        self.told: list[str] = []
 
     def read(self, timeout):
         try:
@@ -45,6 +46,9 @@ class ScriptedSource:
 
     def drop(self, key):
         self.dropped.append(key)
+
+    def tell(self, key):
+        self.told.append(key)
 
     def interrupt(self):
         pass

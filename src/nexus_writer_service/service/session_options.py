@@ -18,6 +18,7 @@ class SessionOptions:
     """How the scans of one session are to be saved."""
 
     session: str
+    """Its name; empty: all sessions of a database."""
     layout: EsrfOptions = field(default_factory=EsrfOptions)
     data_writers: tuple[str, ...] = ("external",)
     roots: tuple[str, ...] = ()
@@ -27,6 +28,8 @@ class SessionOptions:
     """The file that keeps the verdicts; None: nothing does."""
     catch_up: bool = True
     """Save also scans that were created before the start, as far as the source still has them."""
+    on_request: bool = False
+    """Save also scans that somebody asks for, and pass over what is for other writers."""
     files: FileOptions = field(default_factory=FileOptions)
     """How files are kept safe."""
     clock: Clock = field(default_factory=SystemClock)

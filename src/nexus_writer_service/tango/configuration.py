@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import tango
 from tango.server import Device, device_property
@@ -43,6 +43,9 @@ class ConfiguredDevice(Device):
 
     Those up to ``recommended_disk_space`` are of the reference lineage, the others ours.
     """
+
+    on_request: ClassVar[bool] = False
+    """Whether scans are saved on request, and of all sessions if none is named."""
 
     session = device_property(dtype=str, default_value="", doc="BLISS session name (mandatory)")
     beacon_host = device_property(
@@ -154,7 +157,7 @@ class ConfiguredDevice(Device):
                     f"({error.args[0].desc.splitlines()[0]}): give the command Init when it does"
                 ) from error
             raise SettingsError(f"{culprits or 'a property'} cannot be used: {error}") from error
-        if not self.session:
+        if not self.session and not self.on_request:
             raise SettingsError("the property session is not set: give it the BLISS session's name")
         self._check_numbers()
         roots = self._roots()
@@ -175,6 +178,7 @@ class ConfiguredDevice(Device):
             profiling=profiling,
             history=self._history_file(),
             catch_up=not self.nocatchup,
+            on_request=self.on_request,
             files=FileOptions(
                 durability=_one_of("durability", self.durability, _DURABILITIES),
                 reader_patience=self.reader_patience,
@@ -187,7 +191,11 @@ class ConfiguredDevice(Device):
         return Configuration(
             options=options,
             connect=LeasedConnection(
-                self.session, self._environment(), self.get_name(), SystemClock().now()
+                self.session,
+                self._environment(),
+                self.get_name(),
+                SystemClock().now(),
+                role=type(self).__name__ if self.on_request else "",
             ),
             fault_policy=FaultPolicy(_one_of("fault_policy", self.fault_policy, policies)),
             required_disk_space=int(self.required_disk_space * MEGABYTE),
