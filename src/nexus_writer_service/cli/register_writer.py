@@ -4,6 +4,7 @@ The options and their defaults are those of the reference lineage.
 """
 
 import sys
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -22,6 +23,8 @@ from nexus_writer_service.cli.log_options import (
 )
 from nexus_writer_service.cli.logs import LogOptions, set_up
 from nexus_writer_service.errors import WriterError
+from nexus_writer_service.model.states import EVERY_SESSION
+from nexus_writer_service.tango.discovery import ON_REQUEST_CLASS, WRITER_CLASS
 from nexus_writer_service.tango.register import (
     FAMILY,
     SERVER,
@@ -32,8 +35,20 @@ from nexus_writer_service.tango.register import (
 _NAMES = "Names"
 
 
+class WriterClass(StrEnum):
+    """Classes of devices."""
+
+    NexusWriter = WRITER_CLASS
+    BlissWriter = ON_REQUEST_CLASS
+
+
 def run(  # noqa: PLR0917 - one parameter for each option, given by name
-    session: Annotated[str, typer.Argument(help="BLISS session; it need not exist yet.")],
+    session: Annotated[
+        str,
+        typer.Argument(
+            help="BLISS session; it need not exist yet. None with --writer_class BlissWriter: all."
+        ),
+    ] = "",
     server: Annotated[
         str, option("--server", "Tango server; as given to NexusWriterService.", _NAMES)
     ] = SERVER,
@@ -67,6 +82,23 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
             "--beacon-host",
             "host:port of the session's Beacon, exactly as BEACON_HOST is in BLISS; needed when "
             "several Beacons share the Tango database.",
+            _NAMES,
+        ),
+    ] = "",
+    writer_class: Annotated[
+        WriterClass,
+        option(
+            "--writer_class",
+            "NexusWriter for SCAN_SAVING.writer = 'nexus', BlissWriter for 'mapping' (BLISS 2.3 "
+            "and later). A session can have one of each.",
+            _NAMES,
+        ),
+    ] = WriterClass.NexusWriter,
+    redis_url: Annotated[
+        str,
+        option(
+            "--redis_url",
+            "Redis database of scans. Default: REDIS_DATA_URL of the server, else Beacon.",
             _NAMES,
         ),
     ] = "",
@@ -105,9 +137,11 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
         family=family,
         member=member,
         beacon_host=beacon_host,
+        device_class=writer_class.value,
+        redis_url=redis_url,
     )
     done = register_session_writer(wanted, ignore_existing=ignore_existing)
-    typer.echo(f"session {session}: {done.text}")
+    typer.echo(f"session {session or EVERY_SESSION}: {done.text}")
 
 
 def main() -> None:

@@ -142,7 +142,7 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
         profiling=resource_profiling.value,
         grace=grace,
         semaphore=start_semaphore_file,
-        history=None if nohistory else history or _default_history(),
+        history=None if nohistory else history or history_or_none(),
         catch_up=not nocatchup,
         files=FileOptions(
             durability=durability.value,
@@ -165,7 +165,8 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
     raise typer.Exit(process.run())
 
 
-def _default_history() -> Path | None:
+def history_or_none() -> Path | None:
+    """The history of this user; None, with a warning, when there is no place for one."""
     try:
         return default_history(os.environ)
     except SettingsError as error:
