@@ -47,8 +47,8 @@ class EsrfPlan:
         self._links = master_links(scan, self.entries, configurable=options.configurable)
         self._references = ReferenceLinks(self._file, self.entries)
         self._applications = [Applications(entry, options.stack_mcas) for entry in self._entries]
-        taken = self._applications[0].names
-        self._record = SequenceRecord(self._entries[0], self._file, taken)
+        taken = self._entries[0].taken | self._applications[0].names
+        self._record = SequenceRecord(self._entries[0].name, self._file, taken)
         for entry, applications in zip(self._entries, self._applications, strict=True):
             warnings += entry.warnings
             warnings += applications.warnings
@@ -68,6 +68,16 @@ class EsrfPlan:
     def file(self) -> str:
         """Absolute path of the file that holds the entries."""
         return self._file
+
+    @property
+    def further(self) -> Mapping[str, tuple[str, ...]]:
+        """No other file has points."""
+        return {}
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Nothing of a description cannot be laid out."""
+        return ()
 
     @property
     def entries(self) -> tuple[str, ...]:
