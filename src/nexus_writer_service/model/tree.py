@@ -130,7 +130,7 @@ class VirtualSource:
 
 @dataclass(frozen=True, slots=True)
 class Hyperslab:
-    """A regular selection in an array: per axis ``count`` blocks, ``stride`` from start to start."""
+    """A regular selection in an array: per axis ``count`` blocks, each ``stride`` further."""
 
     start: Shape
     count: Shape

@@ -115,20 +115,7 @@ class EsrfPlan:
             versions: HDF5_Version, h5py_version and creator_version, as far as known.
             file: absolute path of the file; by default the one with the entries.
         """
-        found = {
-            "NX_class": "NXroot",
-            "file_time": iso(now),
-            "file_name": file or self._file,
-            "creator": CREATOR,
-            **versions,
-        }
-        if "creator_version" in versions:
-            found["create_version"] = versions["creator_version"]
-        if self._scan.publisher:
-            found["publisher"] = self._scan.publisher
-        if self._scan.publisher_version:
-            found["publisher_version"] = self._scan.publisher_version
-        return found
+        return stamps(self._scan, now, versions, file or self._file)
 
     def start(self, now: datetime) -> Trees:
         """The entries with title, start, instrument, positions and the user's metadata."""
@@ -171,6 +158,33 @@ class EsrfPlan:
     def verdict(self, verdict: Verdict) -> Trees:
         """The verdict in the writer's note of every entry."""
         return {self._file: merged(*(entry.verdict(verdict) for entry in self._entries))}
+
+
+def stamps(
+    scan: ScanDescription, now: datetime, versions: Mapping[str, str], file: str
+) -> Mapping[str, str]:
+    """What a writer says of a new file, as attributes of its root [NXroot].
+
+    Args:
+        scan: the first one in it.
+        now: the moment, with zone.
+        versions: HDF5_Version, h5py_version and creator_version, as far as known.
+        file: absolute path of the file.
+    """
+    found = {
+        "NX_class": "NXroot",
+        "file_time": iso(now),
+        "file_name": file,
+        "creator": CREATOR,
+        **versions,
+    }
+    if "creator_version" in versions:
+        found["create_version"] = versions["creator_version"]
+    if scan.publisher:
+        found["publisher"] = scan.publisher
+    if scan.publisher_version:
+        found["publisher_version"] = scan.publisher_version
+    return found
 
 
 def _updated(now: datetime) -> Group:
