@@ -42,7 +42,7 @@ class EsrfPlan:
         self._options = options
         self._file = scan_file(scan)
         warnings: list[str] = []
-        self._entries = _entries(scan, options, warnings)
+        self._entries = tuple(entry for _, entry in entries_of(scan, options, warnings))
         self._by_channel = {name: entry for entry in self._entries for name in entry.by_channel}
         self._links = master_links(scan, self.entries, configurable=options.configurable)
         self._references = ReferenceLinks(self._file, self.entries)
@@ -192,7 +192,17 @@ def _updated(now: datetime) -> Group:
     return Group(attributes={"file_update_time": iso(now)})
 
 
-def _entries(scan: ScanDescription, options: EsrfOptions, warnings: list[str]) -> tuple[Entry, ...]:
+def entries_of(
+    scan: ScanDescription, options: EsrfOptions, warnings: list[str] | None = None
+) -> tuple[tuple[str, Entry], ...]:
+    """The entries of a scan, each with the name of its top master.
+
+    Args:
+        scan: as prepared.
+        options: how it is laid out.
+        warnings: gets what a person should know.
+    """
+    warnings = [] if warnings is None else warnings
     subscans = sorted(scan.subscans, key=lambda one: one.name)
     if not subscans:
         subscans = [Subscan(scan.name, tuple(scan.devices))]
@@ -206,7 +216,8 @@ def _entries(scan: ScanDescription, options: EsrfOptions, warnings: list[str]) -
             multivalue=options.multivalue_positioners,
         )
         warnings += said
-        found.append(Entry(Structure(f"{scan.number}.{number}", scan, slots, options)))
+        structure = Structure(f"{scan.number}.{number}", scan, slots, options)
+        found.append((subscan.name, Entry(structure)))
     return tuple(found)
 
 
