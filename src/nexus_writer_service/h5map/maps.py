@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from nexus_writer_service.h5map.description import described
 from nexus_writer_service.h5map.items import group_item
@@ -12,11 +12,15 @@ from nexus_writer_service.layout.writer_note import NOTE
 from nexus_writer_service.model.description import Json, ScanDescription
 from nexus_writer_service.model.tree import Group, Node, merged
 
-if TYPE_CHECKING:
-    from blissdata import h5map
-
 _STAMPS = frozenset({"file_time", "file_update_time", "creator"})
 """What the writer says of itself and of its files."""
+
+
+class GroupModel(Protocol):
+    """What blissdata's model of a group offers [blissdata 2.4, h5map]."""
+
+    def model_dump(self) -> dict[str, Any]:
+        """The map as BLISS puts it into the scan info."""
 
 
 def scan_info_to_h5map(
@@ -24,7 +28,7 @@ def scan_info_to_h5map(
     configurable: bool = True,
     flat: bool = True,
     multivalue_positioners: bool = False,
-) -> dict[str, "h5map.Group"]:
+) -> dict[str, GroupModel]:
     """The maps of a scan's files by absolute path, as models of blissdata.
 
     To be called when a scan is prepared, and again when it is over.
@@ -39,8 +43,9 @@ def scan_info_to_h5map(
         LayoutError: the scan is to be saved, but has no absolute file path.
         ImportError: blissdata is older than 2.4.
     """
-    # Here, because it takes most of a second to import, and only this function needs it.
-    from blissdata import h5map  # noqa: PLC0415
+    # Here, because it takes most of a second to import, and only this function needs it. Its package
+    # has types, but does not say what it exports.
+    from blissdata.h5map import Group as Model  # type: ignore[attr-defined]  # noqa: PLC0415
 
     options = EsrfOptions(
         keepshape=not flat,
@@ -48,7 +53,7 @@ def scan_info_to_h5map(
         configurable=configurable,
     )
     maps = h5maps(scan_info, options)
-    return {path: h5map.Group.model_validate(one) for path, one in maps.items()}
+    return {path: Model.model_validate(one) for path, one in maps.items()}
 
 
 def h5maps(
