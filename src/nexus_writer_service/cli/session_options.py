@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from nexus_writer_service.cli.log_options import LOG, option
+from nexus_writer_service.layout.choice import LAYOUTS
 from nexus_writer_service.layout.esrf.storage import COMPRESSIONS
 from nexus_writer_service.service.profiling import SETTINGS
 from nexus_writer_service.service.session_service import EVERY_WRITER
@@ -16,6 +17,9 @@ Profiling = StrEnum("Profiling", {name: name for name in SETTINGS})  # type: ign
 CompressionScheme = StrEnum(  # type: ignore[misc]  # from the one list of schemes
     "CompressionScheme", {name: name for name in COMPRESSIONS}
 )
+
+
+LayoutChoice = StrEnum("LayoutChoice", {name: name for name in LAYOUTS})  # type: ignore[misc]  # from the one list of layouts
 
 
 class Patch(StrEnum):
@@ -60,6 +64,10 @@ Stackmca = Annotated[bool, option("--stackmca", "Stack MCAs in the XRF applicati
 Compression = Annotated[
     CompressionScheme,
     option("--compression", "Of scans for which BLISS chose none.", _FILE),
+]
+Layout = Annotated[
+    LayoutChoice,
+    option("--layout", "Follow the maps that scans bring (h5maps): auto where BLISS asks.", _FILE),
 ]
 Noconfig = Annotated[
     bool, option("--noconfig", "Ignore the session's device types and master files.", _FILE)

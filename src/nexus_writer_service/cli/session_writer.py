@@ -35,6 +35,8 @@ from nexus_writer_service.cli.session_options import (
     Grace,
     History,
     Keepshape,
+    Layout,
+    LayoutChoice,
     MultivaluePositioners,
     Nocatchup,
     Noconfig,
@@ -58,6 +60,7 @@ from nexus_writer_service.cli.session_options import (
 from nexus_writer_service.cli.session_process import ProcessOptions, SessionProcess
 from nexus_writer_service.errors import SettingsError
 from nexus_writer_service.hdf5.options import READER_PATIENCE, FileOptions
+from nexus_writer_service.layout.choice import AUTO
 from nexus_writer_service.layout.esrf import EsrfOptions
 from nexus_writer_service.layout.esrf.storage import DEFAULT_COMPRESSION
 from nexus_writer_service.model.backlog import Backlog
@@ -79,6 +82,7 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
     copy_non_external: CopyNonExternal = False,
     stackmca: Stackmca = False,
     compression: Compression = CompressionScheme[DEFAULT_COMPRESSION],
+    layout: Layout = LayoutChoice[AUTO],
     noconfig: Noconfig = False,
     resource_profiling: ResourceProfiling = Profiling.OFF,  # type: ignore[attr-defined]
     required_disk_space: RequiredDiskSpace = 200,
@@ -137,6 +141,7 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
             stack_mcas=stackmca,
             compression=compression.value,
         ),
+        follows=layout.value,
         data_writers=tuple(data_writer or ("external",)),
         roots=tuple(str(path.resolve()) for path in root or ()),
         profiling=resource_profiling.value,

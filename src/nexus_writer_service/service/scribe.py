@@ -219,7 +219,8 @@ class Scribe:
         if writer is None or writer.over:
             return False
         self._guarded(writer, partial(writer.feed, item))
-        self._uncommitted[writer.file] += _size(item)
+        for file in writer.files or (None,):
+            self._uncommitted[file] += _size(item)
         return isinstance(item, Prepared | Ended | Vanished)
 
     def _commit(self) -> None:
@@ -232,7 +233,7 @@ class Scribe:
             self._held_since = None
         for writer in list(self._writers.values()):
             if not writer.over:
-                error = errors.get(writer.file) if writer.file else None
+                error = next((errors[file] for file in writer.files if file in errors), None)
                 self._guarded(writer, partial(self._settle, writer, error))
         for key in [key for key, writer in list(self._writers.items()) if writer.over]:
             del self._writers[key]

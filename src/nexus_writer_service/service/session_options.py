@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from nexus_writer_service.hdf5.options import FileOptions
+from nexus_writer_service.layout.choice import AUTO
 from nexus_writer_service.layout.esrf import EsrfOptions
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.service.clock import Clock, SystemClock
@@ -20,6 +21,8 @@ class SessionOptions:
     session: str
     """Its name; empty: all sessions of a database."""
     layout: EsrfOptions = field(default_factory=EsrfOptions)
+    follows: str = AUTO
+    """Which scans are written by the maps that they bring along [``layout/choice``]."""
     data_writers: tuple[str, ...] = ("external",)
     roots: tuple[str, ...] = ()
     """Directories that files must be under; empty allows every absolute path."""

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 from nexus_writer_service.errors import FileError
-from nexus_writer_service.layout.esrf import plan
+from nexus_writer_service.layout.choice import plan
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.description import ScanDescription, ScanKey
 from nexus_writer_service.model.states import EVERY_SESSION, SessionState
@@ -82,7 +82,7 @@ class SessionService:
             board=board,
             clock=options.clock,
             disk=disk,
-            layout=lambda scan: plan(scan, options.layout),
+            layout=lambda scan: plan(scan, options.layout, options.follows),
             profiler=self.profiler,
             version=version("nexus_writer_service"),
             record=self._history.record if self._history else unrecorded,

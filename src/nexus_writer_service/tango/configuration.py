@@ -12,6 +12,7 @@ from tango.server import Device, device_property
 
 from nexus_writer_service.errors import SettingsError
 from nexus_writer_service.hdf5.options import READER_PATIENCE, FileOptions
+from nexus_writer_service.layout.choice import AUTO, LAYOUTS
 from nexus_writer_service.layout.esrf import EsrfOptions
 from nexus_writer_service.layout.esrf.storage import COMPRESSIONS, DEFAULT_COMPRESSION
 from nexus_writer_service.service.clock import SystemClock
@@ -87,6 +88,12 @@ class ConfiguredDevice(Device):
         dtype=str,
         default_value=DEFAULT_COMPRESSION,
         doc="Compression scheme of scans for which BLISS chose none: " + ", ".join(COMPRESSIONS),
+    )
+    layout = device_property(
+        dtype=str,
+        default_value=AUTO,
+        doc="Follow the maps that scans bring (h5maps): 'auto': where BLISS asks, 'mapped', "
+        "'classic'",
     )
     fault_policy = device_property(
         dtype=str,
@@ -173,6 +180,7 @@ class ConfiguredDevice(Device):
                 stack_mcas=self.stackmca,
                 compression=_one_of("compression", self.compression, COMPRESSIONS),
             ),
+            follows=_one_of("layout", self.layout, LAYOUTS),
             data_writers=tuple(self.data_writers),
             roots=roots,
             profiling=profiling,
