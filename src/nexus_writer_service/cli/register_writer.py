@@ -26,7 +26,6 @@ from nexus_writer_service.errors import WriterError
 from nexus_writer_service.model.states import EVERY_SESSION
 from nexus_writer_service.tango.discovery import ON_REQUEST_CLASS, WRITER_CLASS
 from nexus_writer_service.tango.register import (
-    FAMILY,
     SERVER,
     Registration,
     register_session_writer,
@@ -68,7 +67,14 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
             _NAMES,
         ),
     ] = "",
-    family: Annotated[str, option("--family", "Family of the device.", _NAMES)] = FAMILY,
+    family: Annotated[
+        str,
+        option(
+            "--family",
+            "Family of the device. Default: bliss_nxwriter, of a BlissWriter blisswriter.",
+            _NAMES,
+        ),
+    ] = "",
     member: Annotated[
         str, option("--member", "Member of the device. Default: the session.", _NAMES)
     ] = "",
@@ -129,6 +135,8 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
             redirect_stderr=redirectstderr,
         )
     )
+    if not session and writer_class is WriterClass.NexusWriter:
+        raise typer.BadParameter("name the BLISS session that is to get a writer")
     wanted = Registration(
         session=session,
         server=server,
