@@ -3,6 +3,6 @@
 from typing import Any
 
 
-def default_saveoptions(configurable: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - as BLISS calls it
+def default_saveoptions(configurable: bool = False) -> dict[str, Any]:
     """Options of ``ScanWriterWithState``, and ``resource_profiling``, which BLISS takes out."""
     return {"resource_profiling": "OFF", "configurable": configurable, "flat": True}

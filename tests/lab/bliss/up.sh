@@ -5,9 +5,11 @@
 #   LAB_DIR, LAB_PORT   see env.sh
 #   OUT           folder of esrf_session's data is OUT/esrf_policy (default: DIR/out)
 #   SESSION       BLISS sessions that get a writer (default: test_session; there is also esrf_session)
-#   WRITER_KIND   tango (default): a Tango server nexuswriter/nexuswriters | process: one plain process per session
+#   WRITER_KIND   tango (default): a Tango server nexuswriter/nexuswriters | process: one plain process per session, or one for all where
+#                 WRITER_CMD does not name the {session}
 #   WRITER_CMD    the writer to start in place of the reference, in the caller's own PATH and PYTHONPATH.
 #                 tango: it must serve nexuswriter/nexuswriters, class NexusWriter; process: {session} is replaced.
+#   DEVICE_FAMILY the family of the devices (default: bliss_nxwriter)
 #   REGISTER_CMD  what registers the device of {session}, as the caller; the names must be those below
 set -u
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh" || exit 1
@@ -93,6 +95,8 @@ fi
 [ "${1:-}" = --no-writer ] && exit 0
 
 if [ "$WRITER_KIND" = process ]; then
+  # one for each session, or one for all
+  case ${WRITER_CMD:-\{session\}} in *\{session\}*) ;; *) SESSION=all ;; esac
   for session in $SESSION; do
     alive "writer_$session" && { echo "writer: process for $session was running"; continue; }
     if [ -n "${WRITER_CMD:-}" ]; then
