@@ -8,7 +8,7 @@ LAB_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 LAB_BLISS=${LAB_BLISS:-2.2}
 [ "$LAB_BLISS" = 2.2 ] && LAB_SET= || LAB_SET=24
 [ -n "${LAB_WRITER_PACKAGE:-}" ] || LAB_WRITER_PACKAGE=$([ "$LAB_BLISS" = 2.2 ] && echo overlay || echo compat)
-LAB_DIR=${LAB_DIR:-$(cd "$LAB_HERE/../../.." && pwd)/.bliss$LAB_SET-lab}
+LAB_DIR=${LAB_DIR:-$(cd "$LAB_HERE/../../.." && pwd)/.bliss-lab$LAB_SET}
 if [ ! -x "$LAB_DIR/venv/bin/python" ] || [ ! -x "$LAB_DIR/bin/redis-server" ]; then
   echo "env.sh: no complete lab in $LAB_DIR: run $LAB_HERE/setup.sh $LAB_DIR, or set LAB_DIR" >&2
   return 1 2>/dev/null || exit 1

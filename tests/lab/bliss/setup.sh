@@ -10,7 +10,7 @@ IF_NEEDED=
 [ "${1:-}" = --if-needed ] && { IF_NEEDED=yes; shift; }
 BLISS=${LAB_BLISS:-2.2} SET=
 [ "$BLISS" = 2.2 ] || SET=24
-DIR=${1:-$(cd "$HERE/../../.." && pwd)/.bliss$SET-lab}
+DIR=${1:-$(cd "$HERE/../../.." && pwd)/.bliss-lab$SET}
 mkdir -p "$DIR"
 DIR=$(cd "$DIR" && pwd)
 PYTHON=${LAB_PYTHON:-$(command -v python3.11 || echo python3)}

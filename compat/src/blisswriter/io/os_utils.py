@@ -17,6 +17,7 @@ def has_required_disk_space(
     """
     if required_disk_space <= 0:
         return True
+    free: int | None
     try:
         if query_pool is None:
             free = free_bytes(path)

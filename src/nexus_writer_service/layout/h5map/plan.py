@@ -288,7 +288,13 @@ class MappedPlan:
         after, begun = self._map(cleared), self._begun.get(path, set())
         known = self._tree(path, before, before.possible(begun))
         wanted = self._tree(path, after, after.possible(begun))
-        return merged(news(wanted, known), changes(before, after, wanted))
+        # Once more, since it was passed over while its entry led to no plot yet.
+        default = {
+            name: wanted.attributes[name] for name in ("default",) if name in wanted.attributes
+        }
+        return merged(
+            news(wanted, known), changes(before, after, wanted), Group(attributes=default)
+        )
 
     def _link(self, path: str, channel: ChannelName) -> SoftLink | ExternalLink | None:
         """A link to the points of a channel."""
