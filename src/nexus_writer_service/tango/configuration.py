@@ -153,17 +153,7 @@ class ConfiguredDevice(Device):
         Raises:
             SettingsError: one of them cannot be used.
         """
-        try:
-            self.get_device_properties()
-        except Exception as error:
-            # PyTango promises no type; whatever it is, somebody has to correct a property.
-            culprits = self._unusable_numbers()
-            if isinstance(error, tango.DevFailed) and not culprits:
-                raise SettingsError(
-                    "the properties cannot be read, since the Tango database does not answer "
-                    f"({error.args[0].desc.splitlines()[0]}): give the command Init when it does"
-                ) from error
-            raise SettingsError(f"{culprits or 'a property'} cannot be used: {error}") from error
+        self._read_properties()
         if not self.session and not self.on_request:
             raise SettingsError("the property session is not set: give it the BLISS session's name")
         self._check_numbers()
@@ -209,6 +199,19 @@ class ConfiguredDevice(Device):
             required_disk_space=int(self.required_disk_space * MEGABYTE),
             recommended_disk_space=int(self.recommended_disk_space * MEGABYTE),
         )
+
+    def _read_properties(self) -> None:
+        try:
+            self.get_device_properties()
+        except Exception as error:
+            # PyTango promises no type; whatever it is, somebody has to correct a property.
+            culprits = self._unusable_numbers()
+            if isinstance(error, tango.DevFailed) and not culprits:
+                raise SettingsError(
+                    "the properties cannot be read, since the Tango database does not answer "
+                    f"({error.args[0].desc.splitlines()[0]}): give the command Init when it does"
+                ) from error
+            raise SettingsError(f"{culprits or 'a property'} cannot be used: {error}") from error
 
     def _check_numbers(self) -> None:
         for name in _NUMBERS:
