@@ -235,7 +235,8 @@ class MappedPlan:
         """Whether a stream gets a dataset; if not, why is told."""
         channel = self._scan.channels.get(name)
         if channel is None:
-            if name not in self._scan.unusable:  # of those the engine tells
+            # Of unusable ones the engine tells; one that failed before it had any missed nothing.
+            if name not in self._scan.unusable and self._scan.channels:
                 self._problems.append(
                     f"stream {name} is mapped at {at} in {path}, but the scan has none of that name"
                 )
