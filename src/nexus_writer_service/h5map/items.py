@@ -1,6 +1,5 @@
 """Trees as the items of a map, in JSON [blissdata 2.4, h5map]."""
 
-import base64
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -22,8 +21,6 @@ from nexus_writer_service.model.tree import (
     VirtualSource,
 )
 
-_MOST_LISTED = 256
-"""Longer arrays of numbers travel as bytes."""
 _LISTED = ("bool", "int64", "float64")
 """Types that plain JSON stands for."""
 
@@ -85,18 +82,19 @@ def _array(array: np.ndarray[Any, Any]) -> Json:
         return {"type": "compound", "columns": columns}
     if array.dtype.kind in "OUS":
         return np.vectorize(_text, otypes=[object])(array).tolist() if array.size else []
-    if array.dtype.name in _LISTED and 0 < array.size <= _MOST_LISTED and np.isfinite(array).all():
+    if array.dtype.name in _LISTED and array.size and np.isfinite(array).all():
         return array.tolist()
-    if array.size == 1 and not array.shape:
-        one = array.item()
-        plain = array.dtype.kind in "biu" or (array.dtype.kind == "f" and math.isfinite(one))
-        return {"type": "inline", "dtype": array.dtype.name, "value": one if plain else str(one)}
-    return {
-        "type": "inline_b64",
-        "dtype": array.dtype.str,
-        "shape": list(array.shape),
-        "value": base64.b64encode(np.ascontiguousarray(array).tobytes()).decode(),
-    }
+    # Not as bytes: those do not get through blissdata's own way to publish a map.
+    return {"type": "inline", "dtype": array.dtype.name, "value": _listed(array.tolist())}
+
+
+def _listed(value: Json) -> Json:
+    """Numbers as JSON has them; what it has no number for as text."""
+    if isinstance(value, list):
+        return [_listed(one) for one in value]
+    if isinstance(value, complex) or (isinstance(value, float) and not math.isfinite(value)):
+        return str(value)
+    return value
 
 
 def _text(one: Any) -> str:

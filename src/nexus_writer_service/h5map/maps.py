@@ -43,8 +43,8 @@ def scan_info_to_h5map(
         LayoutError: the scan is to be saved, but has no absolute file path.
         ImportError: blissdata is older than 2.4.
     """
-    # Here, because it takes most of a second to import, and only this function needs it. Its
-    # package has types, but does not say what it exports.
+    # Here, because it takes most of a second to import, and only this function needs it. It
+    # has types, but does not say what it exports.
     from blissdata.h5map import Group as Model  # type: ignore[attr-defined]  # noqa: PLC0415
 
     options = EsrfOptions(

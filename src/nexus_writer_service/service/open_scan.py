@@ -172,7 +172,10 @@ class OpenScan:
         Args:
             scan: the description with its end.
         """
+        known = self._plan.problems
         self._merge(self._plan.finish(scan, self._around.clock.now()))
+        self._troubles.warn(*self._plan.warnings)
+        self._troubles.complain([text for text in self._plan.problems if text not in known])
         self._merge_plots(final=True)
         if self._scan_file is not None:
             self._troubles.complain(self._around.finish(scan, self._scan_file.file))

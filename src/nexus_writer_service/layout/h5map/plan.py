@@ -235,8 +235,8 @@ class MappedPlan:
         """Whether a stream gets a dataset; if not, why is told."""
         channel = self._scan.channels.get(name)
         if channel is None:
-            # Of unusable ones the engine tells; a scan that failed before it was prepared has none.
-            if self._scan.channels and name not in self._scan.unusable:
+            # Of unusable ones the engine tells; one that failed before it had any missed nothing.
+            if name not in self._scan.unusable and self._scan.channels:
                 self._problems.append(
                     f"stream {name} is mapped at {at} in {path}, but the scan has none of that name"
                 )

@@ -129,9 +129,11 @@ def _binary(item: Mapping[str, Json]) -> Value:
     dtype = binary_dtype(item.get("dtype"))
     found, shape = item.get("value"), item.get("shape")
     try:
-        if not isinstance(found, str | bytes):
+        if isinstance(found, bytes):
+            found = found.decode("ascii")
+        if not isinstance(found, str):
             raise TypeError("it is no text")
-        array = np.frombuffer(base64.b64decode(found), dtype)
+        array = np.frombuffer(base64.b64decode("".join(found.split()), validate=True), dtype)
         return array if shape is None else array.reshape(shape)
     except (binascii.Error, ValueError, TypeError) as error:
         raise LayoutError(f"a value in base64 cannot be decoded: {error}") from error
