@@ -132,7 +132,7 @@ def test_every_command_of_the_guide_exists():
     assert "nexus-writer" in commands()
 
 
-def click_command(run: Callable[..., object]) -> typer.core.TyperCommand:
+def click_command(run: Callable[..., None]) -> typer.core.TyperCommand:
     app = typer.Typer(add_completion=False)
     app.command()(grouped(run))
     command = typer.main.get_command(app)
