@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CONSTRAINTS := requirements/constraints.txt
 
-.PHONY: help demo demo-bluesky test test-bliss test-tango95 test-bluesky-peer trees check venv redis \
+.PHONY: help demo demo-bluesky test test-bliss test-bliss24 test-tango95 test-bluesky-peer trees check venv redis \
   bench bench-bluesky bench-tango clean
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make demo-bluesky  the same with a RunEngine and an EPICS motor"
 	@echo "make test        all tests"
 	@echo "make test-bliss  a real BLISS session against our writer (installs 1.6 GB once)"
+	@echo "make test-bliss24  the same with BLISS 2.4, its maps and the BlissWriter (1.6 GB more)"
 	@echo "make test-bluesky-peer  the tests of apstools, and archives, against our writer"
 	@echo "make test-tango95  the tests of the Tango device with PyTango 9.5"
 	@echo "make trees       after a change of the layout: checked-in trees and docs/layout.md anew"
@@ -41,6 +42,11 @@ trees: venv
 test-bliss: venv .bliss-venv/.done
 	PYTHON=$(PYTHON) WRITER_BIN=$(abspath .bliss-venv/bin) CHECK_PYTHON=$(abspath $(BIN)/python) \
 	  tests/lab/test-bliss $(ARGS)
+
+# This writer with today's versions: it shares nothing with BLISS but Redis, Tango and the files.
+test-bliss24: venv
+	PYTHON=$(PYTHON) WRITER_BIN=$(abspath $(BIN)) CHECK_PYTHON=$(abspath $(BIN)/python) \
+	  tests/lab/test-bliss --bliss 2.4 $(ARGS)
 
 .bliss-venv/.done: pyproject.toml tests/lab/bliss/constraints.txt
 	@scripts/make-venv $(PYTHON) .bliss-venv

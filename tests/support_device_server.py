@@ -28,6 +28,7 @@ class DeviceServer:
         instance: of the server.
         program: what Python runs as the server.
         properties: of all devices.
+        device_class: of all devices.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class DeviceServer:
         instance: str = "nexuswriters",
         program: Sequence[str] = ("-m", "nexus_writer_service"),
         properties: Mapping[str, object] | None = None,
+        device_class: str = "NexusWriter",
     ) -> None:
         self._log = folder / f"{instance}.log"
         self._environment = {
@@ -50,12 +52,18 @@ class DeviceServer:
         self._program = program
         self.database = database
         family = "bliss_nxwriter" if instance == "nexuswriters" else instance
-        self.names = [f"id00/{family}/{session}" for session in sessions]
+        self.names = [f"id00/{family}/{session or 'all'}" for session in sessions]
         self.process: subprocess.Popen[bytes] | None = None
         for session, name in zip(sessions, self.names, strict=True):
             given = {"session": session, **NO_CHECK, **(properties or {})}
             texts = {key: str(value) for key, value in given.items()}
-            add_device(database, name, server=f"nexuswriter/{instance}", properties=texts)
+            add_device(
+                database,
+                name,
+                server=f"nexuswriter/{instance}",
+                device_class=device_class,
+                properties=texts,
+            )
 
     @property
     def device(self) -> tango.DeviceProxy:

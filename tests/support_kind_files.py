@@ -1,7 +1,7 @@
 """The files of all kinds of scans: what was announced of recorded scans, with points made up."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from tests.support_bliss import RecordedScan
 from tests.support_clock import FakeClock
 from tests.support_kinds import Kind
 
-from nexus_writer_service.layout.esrf import EsrfOptions, plan
+from nexus_writer_service.layout.choice import AUTO, plan
+from nexus_writer_service.layout.esrf import EsrfOptions
 from nexus_writer_service.layout.esrf.datasets import is_text
 from nexus_writer_service.layout.plan import Place
 from nexus_writer_service.model.description import (
@@ -70,7 +71,17 @@ class SavedScan:
         return found.reshape(*grid, *longest) if self.keepshape and len(grid) > 1 else found
 
 
-def save(kind: Kind, folder: Path) -> list[SavedScan]:
+Published = Callable[[RecordedScan], tuple[RecordedScan, RecordedScan]]
+"""What of a scan is published: when it is prepared, and when it is over."""
+
+
+def _as_recorded(recorded: RecordedScan) -> tuple[RecordedScan, RecordedScan]:
+    return recorded, recorded
+
+
+def save(
+    kind: Kind, folder: Path, *, layout: str = AUTO, published: Published = _as_recorded
+) -> list[SavedScan]:
     """Write the files of a kind below a folder, by the same code as a live session."""
     files = FilePool()
     around = Surroundings(
@@ -78,13 +89,14 @@ def save(kind: Kind, folder: Path) -> list[SavedScan]:
         board=StatusBoard(),
         clock=FakeClock(),
         disk=DiskWatch(required=0, recommended=0),
-        layout=lambda scan: plan(scan, kind.options),
+        layout=lambda scan: plan(scan, kind.options, layout),
         profiler=Profiler("OFF"),
         version="1.2.3",
     )
     by_end = sorted(kind.scans(), key=lambda one: str(one.document["info"]["end_time"]))
     try:
-        return [_saved(_moved(one, folder), around, kind.options) for one in by_end]
+        moved = [_moved(one, folder) for one in by_end]
+        return [_saved(*published(one), around, kind.options) for one in moved]
     finally:
         files.close()
         around.disk.stop()
@@ -99,7 +111,9 @@ def _moved(recorded: RecordedScan, folder: Path) -> RecordedScan:
     return replace(recorded, document=json.loads(text), refers_to=tuple(references))
 
 
-def _saved(recorded: RecordedScan, around: Surroundings, options: EsrfOptions) -> SavedScan:
+def _saved(
+    first: RecordedScan, recorded: RecordedScan, around: Surroundings, options: EsrfOptions
+) -> SavedScan:
     scan = recorded.described
     points = {
         channel.name: made_up(channel, recorded.lengths[channel.name], seed)
@@ -108,7 +122,7 @@ def _saved(recorded: RecordedScan, around: Surroundings, options: EsrfOptions) -
     }
     _write_targets(recorded)
     writer = ScanWriter(scan, around, wanted=True)
-    for event in _story(recorded, scan, points):
+    for event in _story(recorded, first.described, scan, points):
         writer.feed(event)
         writer.before_commit()
     while not writer.over:
@@ -136,11 +150,14 @@ def _saved(recorded: RecordedScan, around: Surroundings, options: EsrfOptions) -
 
 
 def _story(
-    recorded: RecordedScan, scan: ScanDescription, points: dict[ChannelName, list[Array]]
+    recorded: RecordedScan,
+    first: ScanDescription,
+    scan: ScanDescription,
+    points: dict[ChannelName, list[Array]],
 ) -> Iterator[ScanEvent]:
-    yield Announced(scan.key, scan)
+    yield Announced(scan.key, first)
     if scan.channels:
-        yield Prepared(scan.key, scan)
+        yield Prepared(scan.key, first)
     for name, channel in scan.channels.items():
         length = recorded.lengths[name]
         if channel.content is Content.SCANS:

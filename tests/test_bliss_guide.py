@@ -40,18 +40,26 @@ def one_block(language: str, part: str) -> str:
 # ------------------------------------------------------------------------------- register
 
 
-def test_the_command_registers_the_device_and_says_what_the_guide_shows(tango_database):
-    (command,) = blocks("bash")
-    program, *arguments = shlex.split(command)
+@pytest.mark.parametrize(
+    ("kind", "part", "name"),
+    [
+        ("bash", "RegisterNexusWriter", NAME),
+        ("sh", "--writer_class BlissWriter --domain", "id00/blisswriter/test_session"),
+    ],
+)
+def test_the_command_registers_the_device_and_says_what_the_guide_shows(
+    tango_database, kind, part, name
+):
+    program, *arguments = shlex.split(one_block(kind, part))
     done = subprocess.run(
         [Path(sys.executable).with_name(program), *arguments],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout == one_block("text", "is now registered")
-    assert server_of(tango_database, NAME) == "nexuswriter/nexuswriters"
-    assert properties_of(tango_database, NAME) == {"session": ["test_session"]}
+    assert done.stdout == one_block("text", f"{name} is now registered")
+    assert server_of(tango_database, name) == "nexuswriter/nexuswriters"
+    assert properties_of(tango_database, name) == {"session": ["test_session"]}
 
 
 def test_sessions_that_bring_much_are_advised_to_have_an_instance_each():
@@ -124,7 +132,7 @@ def test_every_command_of_the_guide_exists():
     assert "nexus-writer" in commands()
 
 
-def click_command(run: Callable[..., object]) -> typer.core.TyperCommand:
+def click_command(run: Callable[..., None]) -> typer.core.TyperCommand:
     app = typer.Typer(add_completion=False)
     app.command()(grouped(run))
     command = typer.main.get_command(app)
@@ -153,7 +161,7 @@ def test_the_guide_names_every_option_of_a_registration():
     options = {name for one in click_command(register_writer.run).params for name in one.opts}
     log = {name for name in options if "log" in name or "file" in name or "redirect" in name}
     wanted = {name for name in options if name.startswith("--")} - log - {"--help"}
-    assert len(wanted) == 7
+    assert len(wanted) == 9
     assert wanted - options_in(section) == set()
 
 

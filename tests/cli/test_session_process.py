@@ -51,6 +51,9 @@ class Listening:
     def drop(self, key):
         pass
 
+    def tell(self, key):
+        pass
+
     def interrupt(self):
         pass
 

@@ -31,6 +31,7 @@ class ScriptedSource:
         self.away = False
         self.connected = True
         self.dropped: list[str] = []
+        self.told: list[str] = []
 
     def read(self, timeout):
         try:
@@ -46,6 +47,9 @@ class ScriptedSource:
     def drop(self, key):
         self.dropped.append(key)
 
+    def tell(self, key):
+        self.told.append(key)
+
     def interrupt(self):
         pass
 
@@ -56,7 +60,7 @@ class ScriptedSource:
 class Desk:
     """A session writer on a scripted source."""
 
-    def __init__(self, tmp_path, connect=None) -> None:
+    def __init__(self, tmp_path, connect=None, *, shows_others=True) -> None:
         self.clock = FakeClock()
         self.around = Surroundings(
             files=FilePool(),
@@ -77,12 +81,14 @@ class Desk:
             self.scribe,
             self.around,
             Owner(
-                accepts=lambda _scan: True,
+                accepts=lambda scan: scan.key in self.accepted,
                 on_state=lambda state, _reason: self.states.append(state),
                 on_missing=lambda key, reason: self.missing.append((key, reason)),
+                shows_others=shows_others,
             ),
         )
         self.scan = line_scan(path=str(tmp_path / "data.h5"), session="test_session")
+        self.accepted = {self.scan.key}
         self.scribe.start()
 
     def tell(self, kind):
@@ -256,3 +262,42 @@ def test_a_scan_that_is_over_is_forgotten_after_five_minutes(desk):
     assert list(desk.around.board)
     desk.clock.advance(2)
     wait_for(lambda: not list(desk.around.board))
+
+
+@pytest.fixture
+def picky_desk(tmp_path):
+    """One that passes over what it is not to save, which is everything at first."""
+    desk = Desk(tmp_path, shows_others=False)
+    desk.accepted.clear()
+    desk.session.start()
+    desk.reaches(SessionState.ON)
+    yield desk
+    desk.close()
+
+
+def test_scans_that_are_passed_over_are_neither_followed_nor_shown(picky_desk):
+    picky_desk.tell(Announced)
+    wait_for(lambda: picky_desk.source.dropped == [picky_desk.scan.key], what="dropped")
+    picky_desk.tell(Prepared)
+    picky_desk.tell(Ended)
+    wait_for(picky_desk.source.script.empty, what="told")
+    assert list(picky_desk.around.board) == []
+    assert picky_desk.session.state is SessionState.ON
+
+
+def test_a_scan_that_was_passed_over_is_asked_for_and_saved(picky_desk):
+    picky_desk.tell(Announced)
+    wait_for(lambda: picky_desk.source.dropped == [picky_desk.scan.key], what="dropped")
+    picky_desk.accepted.add(picky_desk.scan.key)
+    picky_desk.session.want(picky_desk.scan.key)
+    wait_for(lambda: picky_desk.source.told == [picky_desk.scan.key], what="asked for")
+    for kind in (Announced, Prepared, Ended):
+        picky_desk.tell(kind)
+
+    def over():
+        picky_desk.clock.advance(0.01)
+        status = picky_desk.around.board.get(picky_desk.scan.key)
+        return status is not None and status.over
+
+    wait_for(over, what="saved")
+    assert picky_desk.session.state is SessionState.ON

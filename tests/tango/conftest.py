@@ -29,6 +29,7 @@ def new_server(
         *sessions: str,
         redis: str = redis_url,
         program: Sequence[str] = ("-m", "nexus_writer_service"),
+        device_class: str = "NexusWriter",
         **properties: object,
     ) -> DeviceServer:
         instance = "nexuswriters" if not made else f"nexuswriters{len(made)}"
@@ -41,6 +42,7 @@ def new_server(
                 instance=instance,
                 program=program,
                 properties=properties,
+                device_class=device_class,
             )
         )
         return made[-1]

@@ -218,3 +218,27 @@ def test_a_database_that_goes_away_is_said(tango_server, tango_database):
             register_session_writer(SESSION, db=tango_database)
     finally:
         tango_server.start()
+
+
+def test_a_session_can_have_a_writer_of_each_class(tango_database):
+    classic = register_session_writer(SESSION)
+    mapped = register_session_writer(replace(SESSION, device_class="BlissWriter"))
+    assert (classic.device, mapped.device) == (NAME, "id00/blisswriter/test_session")
+    assert find_session_writer("test_session") == NAME
+    assert find_session_writer("test_session", writer_class="BlissWriter") == mapped.device
+    again = register_session_writer(replace(SESSION, device_class="BlissWriter", member="two"))
+    assert (again.device, again.created) == (mapped.device, False)
+
+
+def test_a_writer_on_request_needs_no_session(tango_database):
+    wanted = Registration("", device_class="BlissWriter", redis_url="redis://localhost:25002")
+    done = register_session_writer(wanted)
+    assert (done.device, done.server) == ("id00/blisswriter/default", "nexuswriter/default")
+    assert properties_of(tango_database, done.device) == {"redis_url": ["redis://localhost:25002"]}
+    with pytest.raises(SettingsError, match="session"):
+        register_session_writer(Registration(""))
+
+
+def test_a_class_that_the_server_has_not_is_refused():
+    with pytest.raises(SettingsError, match="'LimaWriter' is no class of this server"):
+        Registration("test_session", device_class="LimaWriter").check()

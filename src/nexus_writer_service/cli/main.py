@@ -8,9 +8,11 @@ import typer
 
 from nexus_writer_service.cli.bluesky import serve
 from nexus_writer_service.cli.check import check
+from nexus_writer_service.cli.command import grouped
 from nexus_writer_service.cli.export import export_runs
 from nexus_writer_service.cli.history import history
 from nexus_writer_service.cli.recover import recover
+from nexus_writer_service.cli.run import run
 from nexus_writer_service.cli.supervise import supervise
 from nexus_writer_service.errors import WriterError
 from nexus_writer_service.hdf5.tree_text import tree_lines
@@ -18,6 +20,7 @@ from nexus_writer_service.hdf5.tree_text import tree_lines
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 for command in (history, recover, check, supervise):
     app.command()(command)
+app.command("run")(grouped(run))
 app.command("export")(export_runs)
 app.command("bluesky")(serve)
 

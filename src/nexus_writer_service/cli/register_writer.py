@@ -4,20 +4,29 @@ The options and their defaults are those of the reference lineage.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from nexus_writer_service.cli.command import option, run_command
 from nexus_writer_service.cli.logs import LogOptions, set_up
+from nexus_writer_service.model.states import EVERY_SESSION
+from nexus_writer_service.tango.discovery import ON_REQUEST_CLASS, WRITER_CLASS
 from nexus_writer_service.tango.register import (
-    FAMILY,
     SERVER,
     Registration,
     register_session_writer,
 )
 
 _NAMES = "Names"
+
+
+class WriterClass(StrEnum):
+    """Classes of devices."""
+
+    NexusWriter = WRITER_CLASS
+    BlissWriter = ON_REQUEST_CLASS
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +52,14 @@ class NameOptions:
             _NAMES,
         ),
     ] = ""
-    family: Annotated[str, option("--family", "Family of the device.", _NAMES)] = FAMILY
+    family: Annotated[
+        str,
+        option(
+            "--family",
+            "Family of the device. Default: bliss_nxwriter, of a BlissWriter blisswriter.",
+            _NAMES,
+        ),
+    ] = ""
     member: Annotated[
         str, option("--member", "Member of the device. Default: the session.", _NAMES)
     ] = ""
@@ -60,18 +76,42 @@ class NameOptions:
             _NAMES,
         ),
     ] = ""
+    writer_class: Annotated[
+        WriterClass,
+        option(
+            "--writer_class",
+            "NexusWriter for SCAN_SAVING.writer = 'nexus', BlissWriter for 'mapping' (BLISS 2.3 "
+            "and later). A session can have one of each.",
+            _NAMES,
+        ),
+    ] = WriterClass.NexusWriter
+    redis_url: Annotated[
+        str,
+        option(
+            "--redis_url",
+            "Redis database of scans. Default: REDIS_DATA_URL of the server, else Beacon.",
+            _NAMES,
+        ),
+    ] = ""
 
 
 def run(
-    session: Annotated[str, typer.Argument(help="BLISS session; it need not exist yet.")],
     names: NameOptions,
     log: LogOptions,
+    session: Annotated[
+        str,
+        typer.Argument(
+            help="BLISS session; it need not exist yet. None with --writer_class BlissWriter: all."
+        ),
+    ] = "",
 ) -> None:
     """Register the Tango device that writes a BLISS session, unless the session has one.
 
     The database is that of TANGO_HOST. Then start the server: NexusWriterService INSTANCE.
     """
     set_up(log)
+    if not session and names.writer_class is WriterClass.NexusWriter:
+        raise typer.BadParameter("name the BLISS session that is to get a writer")
     wanted = Registration(
         session=session,
         server=names.server,
@@ -80,9 +120,11 @@ def run(
         family=names.family,
         member=names.member,
         beacon_host=names.beacon_host,
+        device_class=names.writer_class.value,
+        redis_url=names.redis_url,
     )
     done = register_session_writer(wanted, ignore_existing=names.ignore_existing)
-    typer.echo(f"session {session}: {done.text}")
+    typer.echo(f"session {session or EVERY_SESSION}: {done.text}")
 
 
 def main() -> None:

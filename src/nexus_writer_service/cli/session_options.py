@@ -9,6 +9,7 @@ from nexus_writer_service.cli.command import option
 from nexus_writer_service.cli.faults import Patch, free_bytes_with
 from nexus_writer_service.cli.logs import LOG
 from nexus_writer_service.hdf5.options import READER_PATIENCE, FileOptions
+from nexus_writer_service.layout.choice import AUTO, LAYOUTS
 from nexus_writer_service.layout.esrf import EsrfOptions
 from nexus_writer_service.layout.esrf.storage import COMPRESSIONS, DEFAULT_COMPRESSION
 from nexus_writer_service.service.disk_space import MEGABYTE, DiskWatch
@@ -20,6 +21,9 @@ Profiling = StrEnum("Profiling", {name: name for name in SETTINGS})  # type: ign
 CompressionScheme = StrEnum(  # type: ignore[misc]  # from the one list of schemes
     "CompressionScheme", {name: name for name in COMPRESSIONS}
 )
+
+
+LayoutChoice = StrEnum("LayoutChoice", {name: name for name in LAYOUTS})  # type: ignore[misc]  # from the one list of layouts
 
 
 class Durable(StrEnum):
@@ -65,6 +69,12 @@ class SavedOptions:
     compression: Annotated[
         CompressionScheme, option("--compression", "Of scans for which BLISS chose none.", _FILE)
     ] = CompressionScheme[DEFAULT_COMPRESSION]
+    follows: Annotated[
+        LayoutChoice,
+        option(
+            "--layout", "Follow the maps that scans bring (h5maps): auto where BLISS asks.", _FILE
+        ),
+    ] = LayoutChoice[AUTO]
     noconfig: Annotated[
         bool, option("--noconfig", "Ignore the session's device types and master files.", _FILE)
     ] = False

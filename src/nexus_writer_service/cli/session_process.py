@@ -32,6 +32,8 @@ class ProcessOptions(SessionOptions):
     """Seconds that scans have to end after the first signal."""
     semaphore: Path | None = None
     """A file that exists while the process listens."""
+    program: str = "NexusSessionWriter"
+    """What it is called, for people."""
 
 
 class SessionProcess:
@@ -86,7 +88,7 @@ class SessionProcess:
         for line in self.stop():
             _say(line)
         if fault is not None:
-            sys.stderr.write(f"NexusSessionWriter: {fault}\n")
+            sys.stderr.write(f"{self._options.program}: {fault}\n")
         return 0 if fault is None else 1
 
     def start(self) -> None:
@@ -110,7 +112,7 @@ class SessionProcess:
             if status := self.board.get(key):
                 how = "suspended" if key in suspended else "finished"
                 lines.append(f"scan {status.name} {how}: {status.reason}")
-        return [*lines, f"session {self._options.session}: the writer has ended"]
+        return [*lines, f"session {self.session.name}: the writer has ended"]
 
     def _changed(self, state: SessionState, reason: str) -> None:
         self._tell(state, reason)
@@ -124,7 +126,7 @@ class SessionProcess:
         self._manager.ready()
 
     def _tell(self, state: SessionState, reason: str) -> None:
-        self._manager.status(f"session {self._options.session} {state.value}: {reason}")
+        self._manager.status(f"session {self.session.name} {state.value}: {reason}")
 
     def _remove_semaphore(self) -> None:
         if self._options.semaphore is not None:

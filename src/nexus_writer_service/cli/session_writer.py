@@ -46,12 +46,13 @@ def run(
     options = ProcessOptions(
         session=session,
         layout=saved.layout(),
+        follows=saved.follows.value,
         data_writers=tuple(own.data_writer or ("external",)),
         roots=tuple(str(path.resolve()) for path in own.root or ()),
         profiling=own.resource_profiling.value,
         grace=own.grace,
         semaphore=own.start_semaphore_file,
-        history=None if own.nohistory else own.history or _default_history(),
+        history=None if own.nohistory else own.history or history_or_none(),
         catch_up=not own.nocatchup,
         files=safety.files(),
     )
@@ -63,7 +64,8 @@ def run(
     raise typer.Exit(process.run())
 
 
-def _default_history() -> Path | None:
+def history_or_none() -> Path | None:
+    """The history of this user; None, with a warning, when there is no place for one."""
     try:
         return default_history(os.environ)
     except SettingsError as error:

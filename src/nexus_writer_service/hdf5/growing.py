@@ -150,6 +150,11 @@ class GrowingDatasets:
             self.nbytes -= growing.nbytes
             growing.release()
 
+    def forget_below(self, path: str) -> None:
+        """What is at or below ``path`` is taken away."""
+        for one in [one for one in self._by_path if one == path or one.startswith(f"{path}/")]:
+            self.forget(one)
+
     def settle(self, path: str) -> None:
         """Nothing more will come at or below ``path``: the next commit writes all and lets go."""
         below = path.rstrip("/") + "/"

@@ -11,6 +11,7 @@ from typing import Any
 from h5py import h5a, h5d, h5g, h5i, h5l, h5o
 
 from nexus_writer_service.errors import DatasetError
+from nexus_writer_service.hdf5.external_binary import create_external
 from nexus_writer_service.hdf5.failures import FAILURES, RefusedError, cause, cure
 from nexus_writer_service.hdf5.growing import GrowingDatasets, GrowingNode
 from nexus_writer_service.hdf5.templates import Templates, likeness
@@ -29,9 +30,11 @@ from nexus_writer_service.hdf5.virtual import create_virtual
 from nexus_writer_service.model.tree import (
     Attributes,
     Dataset,
+    ExternalDataset,
     ExternalLink,
     Group,
     ImageStack,
+    Instead,
     LocatedStack,
     Node,
     SoftLink,
@@ -140,6 +143,9 @@ class Merge:
         if not new and "default" in attributes and _leads_nowhere(here, node):
             del attributes["default"]
         self._attributes(here, path, attributes, new=new)
+        for name in node.dropped:
+            if h5a.exists(here, name.encode()):
+                h5a.delete(here, name.encode())
         above = path.rstrip("/")
         for name, child in node.children.items():
             self._child(here, f"{above}/{name}", name, child, new=new)
@@ -153,6 +159,9 @@ class Merge:
                 self._known_group(*known, path, node)
                 return
             kind = Kind.NOTHING if new else kind_of(here, name)
+            if isinstance(node, Instead):
+                self._instead(here, path, name, node.node, kind)
+                return
             match node:
                 case Group():
                     self._group(here, path, node, kind)
@@ -160,8 +169,8 @@ class Merge:
                     self._dataset(here, path, node, kind)
                 case StreamDataset() | ImageStack() | LocatedStack():
                     self._growing_dataset(here, path, node, kind)
-                case VirtualDataset():
-                    self._virtual(here, path, node, kind)
+                case VirtualDataset() | ExternalDataset():
+                    self._unwritten(here, path, node, kind)
                 case ExternalLink(makes_way=True):
                     self._link_beside(here, path, name, node)
                 case SoftLink() | ExternalLink():
@@ -233,11 +242,24 @@ class Merge:
         else:
             self._put(here, path, new_dataset(here, array), node.attributes, kind)
 
-    def _virtual(self, here: Any, path: str, node: VirtualDataset, kind: Kind) -> None:
+    def _instead(self, here: Any, path: str, name: str, node: Node | None, kind: Kind) -> None:
+        if kind is not Kind.NOTHING:
+            self._growing.forget_below(path)
+            self._known.close()
+            here.unlink(name.encode())
+        if node is not None:
+            self._child(here, path, name, node, new=False)
+
+    def _unwritten(
+        self, here: Any, path: str, node: VirtualDataset | ExternalDataset, kind: Kind
+    ) -> None:
         _refuse_group(path, kind)
-        dataset = create_virtual(
-            here, node.dtype, node.shape, node.sources, fill=node.fill, growing=False
-        )
+        if isinstance(node, ExternalDataset):
+            dataset = create_external(here, node)
+        else:
+            dataset = create_virtual(
+                here, node.dtype, node.shape, node.sources, fill=node.fill, growing=False
+            )
         self._growing.forget(path)
         self._put(here, path, dataset, node.attributes, kind)
 

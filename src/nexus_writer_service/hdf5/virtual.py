@@ -10,14 +10,14 @@ from h5py import h5d, h5p, h5s
 from nexus_writer_service.hdf5.storage import set_fill
 from nexus_writer_service.hdf5.values import file_type
 from nexus_writer_service.model.description import Shape
-from nexus_writer_service.model.tree import Value, VirtualSource
+from nexus_writer_service.model.tree import Hyperslab, SlabSource, Value, VirtualSource
 
 
 def create_virtual(
     group: Any,
     dtype: np.dtype[Any],
     shape: Shape,
-    sources: Iterable[VirtualSource],
+    sources: Iterable[VirtualSource | SlabSource],
     *,
     fill: Value | None,
     growing: bool,
@@ -40,6 +40,11 @@ def create_virtual(
     mapped = h5s.create_simple(shape, limits)
     spaces: dict[tuple[Any, ...], Any] = {}  # most sources of a dataset look the same
     for source in sources:
+        if isinstance(source, SlabSource):
+            _select(mapped, source.into)
+            taken = _slab_space(source)
+            properties.set_virtual(mapped, _escaped(source.file), _escaped(source.path), taken)
+            continue
         key = (source.source_shape, source.shape, source.selection)
         if key not in spaces:
             spaces[key] = _source_space(source)
@@ -55,6 +60,30 @@ def _source_space(source: VirtualSource) -> Any:
     space = h5s.create_simple(shape)
     space.select_hyperslab(*zip(*selection, strict=True))
     return space
+
+
+def _slab_space(source: SlabSource) -> Any:
+    needed = _needed(source.taken)
+    extent = source.extent or needed
+    if len(extent) == len(needed):
+        extent = tuple(map(max, extent, needed))
+    space = h5s.create_simple(extent)
+    _select(space, source.taken)
+    return space
+
+
+def _select(space: Any, slab: Hyperslab) -> None:
+    space.select_hyperslab(slab.start, slab.count, slab.stride or None, slab.block or None)
+
+
+def _needed(slab: Hyperslab) -> Shape:
+    """The smallest shape in which a hyperslab lies."""
+    ones = (1,) * len(slab.start)
+    axes = zip(slab.start, slab.count, slab.stride or ones, slab.block or ones, strict=True)
+    return tuple(
+        start + (count - 1) * stride + block if count else start + 1
+        for start, count, stride, block in axes
+    )
 
 
 def _escaped(name: str) -> bytes:

@@ -28,6 +28,9 @@ class Place:
     """Absolute path of the dataset inside the file."""
     copied: bool = False
     """Pixels are copied out of detector files: a frame counts once it is on disk."""
+    source: ChannelName | None = None
+    """The channel whose points go there, where the place has another name: it is one of several
+    places of that channel."""
 
 
 class ScanPlan(Protocol):
@@ -44,6 +47,17 @@ class ScanPlan(Protocol):
         Those that exist before must be of this very scan.
         """
 
+    @property
+    def further(self) -> Mapping[str, tuple[str, ...]]:
+        """Other files that hold what was published, by absolute path: the entries in each.
+
+        Like ``entries``, those that exist before must be of this very scan.
+        """
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What will be missing in the files because it cannot be laid out."""
+
     def links(self, now: datetime) -> Trees:
         """Links to the entries in other files (masters); a failure there costs no data.
 
@@ -53,7 +67,11 @@ class ScanPlan(Protocol):
 
     @property
     def places(self) -> Mapping[ChannelName, Place]:
-        """Where each channel goes; a channel that is not here is not to be saved."""
+        """Where each channel goes; a channel that is not here is not to be saved.
+
+        A channel with several places has further names for them [``Place.source``], which
+        ``first_points`` knows, too.
+        """
 
     @property
     def warnings(self) -> tuple[str, ...]:

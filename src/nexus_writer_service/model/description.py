@@ -254,5 +254,8 @@ class ScanDescription:
     data_policy: str = ""
     dataset_metadata: Mapping[str, Json] = field(default_factory=dict)
     is_sequence: bool = False
+    h5maps: Mapping[str, Json] = field(default_factory=dict)
+    """Maps of files that the scan brings along, by absolute path, as published: see
+    ``layout/h5map``. They are only understood where they are followed, as they can be large."""
     unusable: Mapping[ChannelName, str] = field(default_factory=dict)
     """Channels whose data cannot be understood, so not saved, and why."""

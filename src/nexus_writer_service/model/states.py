@@ -2,6 +2,9 @@
 
 from enum import Enum
 
+EVERY_SESSION = "*"
+"""Stands for all sessions of a database, where one could be named."""
+
 
 class SessionState(Enum):
     """State of a session writer; RUNNING is ON while at least one scan is being written."""

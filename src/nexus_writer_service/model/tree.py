@@ -11,7 +11,8 @@ channel, end) and many scans share a file:
 - a link takes the place of a dataset or another link, never of a group; an external link that
   makes way takes no place but finds one,
 - a stream dataset or image stack that exists stays as it is; but points of a stream dataset that is
-  to hold a wider type (float after int, text after numbers) are converted.
+  to hold a wider type (float after int, text after numbers) are converted,
+- what is to make room is taken away first, and then what stands in its place is written.
 """
 
 from collections.abc import Mapping
@@ -128,13 +129,62 @@ class VirtualSource:
 
 
 @dataclass(frozen=True, slots=True)
+class Hyperslab:
+    """A regular selection in an array: per axis ``count`` blocks, each ``stride`` further."""
+
+    start: Shape
+    count: Shape
+    stride: Shape = ()
+    """Empty: 1 along each axis."""
+    block: Shape = ()
+    """Empty: 1 along each axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlabSource:
+    """Values of another dataset, at the places of one hyperslab, put at those of another one."""
+
+    file: str
+    """As of ``VirtualSource``."""
+    path: str
+    into: Hyperslab
+    """In the virtual dataset."""
+    taken: Hyperslab
+    """In the source: as many values."""
+    extent: Shape = ()
+    """Shape of the source, as far as known; empty: as large as what is taken of it needs."""
+
+
+@dataclass(frozen=True, slots=True)
 class VirtualDataset:
     """A dataset made of blocks of other datasets."""
 
     dtype: np.dtype[Any]
     shape: Shape
-    sources: tuple[VirtualSource, ...]
+    sources: tuple[VirtualSource | SlabSource, ...]
     fill: Value | None = None
+    attributes: Attributes = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalFile:
+    """A part of a file that holds values of an external dataset."""
+
+    name: str
+    """Absolute, or relative to the working directory of whoever reads."""
+    offset: int
+    """Bytes before the first value."""
+    size: int | None = None
+    """Bytes; None: up to the end, only for the last file."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalDataset:
+    """A dataset whose values stand in C order in other files, without any format."""
+
+    dtype: np.dtype[Any]
+    shape: Shape
+    files: tuple[ExternalFile, ...]
     attributes: Attributes = field(default_factory=dict)
 
 
@@ -163,15 +213,27 @@ class Group:
 
     children: Mapping[str, "Node"] = field(default_factory=dict)
     attributes: Attributes = field(default_factory=dict)
+    dropped: frozenset[str] = frozenset()
+    """Names of attributes that it is no longer to have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instead:
+    """What has its name is taken away, also a group with all that is in it."""
+
+    node: "Node | None" = None
+    """What stands there then; None: nothing."""
 
 
 Node = (
     Group
+    | Instead
     | Dataset
     | StreamDataset
     | ImageStack
     | LocatedStack
     | VirtualDataset
+    | ExternalDataset
     | SoftLink
     | ExternalLink
 )
@@ -203,13 +265,23 @@ def merged(*groups: Group) -> Group:
     """
     children: dict[str, Node] = {}
     attributes: dict[str, Value] = {}
+    dropped: frozenset[str] = frozenset()
     for group in groups:
         attributes.update(group.attributes)
+        dropped = (dropped - group.attributes.keys()) | group.dropped
         for name, node in group.children.items():
             old = children.get(name)
             both = isinstance(old, Group) and isinstance(node, Group)
             children[name] = merged(old, node) if both else node  # type: ignore[arg-type]
-    return Group(children, attributes)
+    return Group(children, attributes, dropped)
+
+
+def only_links(tree: Group) -> bool:
+    """Whether a tree has nothing but links, and attributes of the groups around them."""
+    return all(
+        only_links(node) if isinstance(node, Group) else isinstance(node, SoftLink | ExternalLink)
+        for node in tree.children.values()
+    )
 
 
 def news(tree: Group, known: Group) -> Group:
@@ -224,7 +296,7 @@ def news(tree: Group, known: Group) -> Group:
         old = known.children.get(name)
         if isinstance(node, Group) and isinstance(old, Group):
             left = news(node, old)
-            if left.children or left.attributes:
+            if left.children or left.attributes or left.dropped:
                 children[name] = left
         elif not _same(node, old):
             children[name] = node
@@ -233,7 +305,7 @@ def news(tree: Group, known: Group) -> Group:
         for name, value in tree.attributes.items()
         if name not in known.attributes or not _same(value, known.attributes[name])
     }
-    return Group(children, attributes)
+    return Group(children, attributes, tree.dropped)
 
 
 def _same(one: Any, other: Any) -> bool:

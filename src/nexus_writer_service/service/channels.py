@@ -5,6 +5,7 @@ from itertools import takewhile
 from typing import Final
 
 from nexus_writer_service.errors import DatasetError
+from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.layout.plan import ScanPlan
 from nexus_writer_service.model.description import Channel, ChannelName, Content, ScanDescription
 from nexus_writer_service.model.events import Frames, Located, Lost, Points, Scans, Sealed
@@ -40,9 +41,10 @@ class Channels:
     ) -> None:
         self._plan = plan
         self._scan_file = scan_file
-        self._file = scan_file.file
         self._troubles = troubles
         self._all: dict[ChannelName, ChannelWriter] = {}
+        """By name of the place, which is that of the channel but for further places of one."""
+        self._of_channel: dict[ChannelName, list[ChannelWriter]] = {}
         self._known: Mapping[ChannelName, Channel] = {}
         self.plots_due = False
         """Channels have begun since somebody looked."""
@@ -52,6 +54,9 @@ class Channels:
         for name, why in scan.unusable.items():
             self._all[name] = ChannelWriter(name, Content.NUMBERS, None)
             self._give_up(self._all[name], why)
+        for channel in list(self._all.values()):
+            if channel.place is not None and (said := scan_file.refusal(channel.place)):
+                self._give_up(channel, said)
 
     def describe(self, scan: ScanDescription, plan: ScanPlan) -> None:
         """Take in what is new of a scan that goes on; see ``Extended``."""
@@ -69,8 +74,16 @@ class Channels:
         for name, channel in scan.channels.items():
             place = self._plan.places.get(name)
             if name not in self._all and (place is not None or channel.content is Content.SCANS):
-                self._all[name] = ChannelWriter(name, channel.content, place, channel.aside)
+                self._add(ChannelWriter(name, channel.content, place, channel.aside), name)
+        for name, place in self._plan.places.items():
+            if place.source is not None and name not in self._all:
+                content = scan.channels[place.source].content
+                self._add(ChannelWriter(name, content, place, aside=True), place.source)
         self._subscans = _by_subscan(scan, self._all)
+
+    def _add(self, writer: ChannelWriter, source: ChannelName) -> None:
+        self._all[writer.name] = writer
+        self._of_channel.setdefault(source, []).append(writer)
 
     # ------------------------------------------------------------------------------ events
 
@@ -87,7 +100,9 @@ class Channels:
         self._begin(
             channel
             for channel in self._all.values()
-            if channel.place and not channel.lost and self._file.has(channel.place.path)
+            if channel.place
+            and not channel.lost
+            and self._scan_file.file_of(channel.place).has(channel.place.path)
         )
 
     def take(self, events: Sequence[ChannelEvent]) -> None:
@@ -98,7 +113,7 @@ class Channels:
         if len(events) > 1:
             self._begin_together(events)
         for event in events:
-            if (channel := self._all.get(event.channel)) is not None:
+            for channel in self._of_channel.get(event.channel, ()):
                 self._take(channel, event)
 
     def _take(self, channel: ChannelWriter, event: ChannelEvent) -> None:
@@ -137,7 +152,7 @@ class Channels:
         skipped = False
         for channel in self._images:
             for _ in range(_MOST_SKIPPED):
-                gap = channel.skip_missing(self._file)
+                gap = channel.skip_missing(self._file(channel))
                 if gap is None:
                     break
                 skipped = True
@@ -155,13 +170,13 @@ class Channels:
 
     def tallies(self) -> tuple[ChannelTally, ...]:
         """The accounts of all channels."""
-        found = [(channel.aside, channel.tally(self._file)) for channel in self._all.values()]
+        found = [(one.aside, one.tally(self._file(one))) for one in self._all.values()]
         return tuple(tally for aside, tally in found if not (aside and tally.complete))
 
     def lengths(self) -> Mapping[ChannelName, int]:
         """Points of each channel that has a dataset, lost ones included."""
         return {
-            channel.name: self._file.length(channel.place.path)
+            channel.name: self._scan_file.file_of(channel.place).length(channel.place.path)
             for channel in self._all.values()
             if channel.begun and channel.place is not None
         }
@@ -202,11 +217,12 @@ class Channels:
     def _add_points(self, channel: ChannelWriter, event: Points) -> None:
         if channel.place is None or not self._ready(channel):
             return
+        file = self._scan_file.file_of(channel.place)
         try:
             if event.again:
-                self._file.replace(channel.place.path, event.start, event.batches)
+                file.replace(channel.place.path, event.start, event.batches)
             else:
-                self._file.append(channel.place.path, event.start, event.batches)
+                file.append(channel.place.path, event.start, event.batches)
         except DatasetError as error:
             self._give_up(channel, str(error))
             return
@@ -223,7 +239,8 @@ class Channels:
         if channel.place is None or not self._ready(channel):
             return
         try:
-            self._file.locate(channel.place.path, event.start, event.blocks)
+            file = self._scan_file.file_of(channel.place)
+            file.locate(channel.place.path, event.start, event.blocks)
         except DatasetError as error:
             self._give_up(channel, str(error))
             return
@@ -240,15 +257,22 @@ class Channels:
         """The channels of images, or other values in files, that have begun."""
         return [one for one in self._all.values() if one.content in _OF_FILES and one.begun]
 
+    def _file(self, channel: ChannelWriter) -> NexusFile:
+        """The file that a channel goes to; the scan's own for one that has no place."""
+        place = channel.place
+        if place is None or self._scan_file.refusal(place):
+            return self._scan_file.file
+        return self._scan_file.file_of(place)
+
     def _extend(self, channel: ChannelWriter) -> None:
         try:
-            channel.extend(self._file, channel.available)
+            channel.extend(self._file(channel), channel.available)
         except DatasetError as error:
             self._give_up(channel, str(error))
 
     def _catch_up(self, channel: ChannelWriter) -> bool:
         try:
-            return channel.catch_up(self._file)
+            return channel.catch_up(self._file(channel))
         except DatasetError as error:
             self._give_up(channel, str(error))
             return False
@@ -263,20 +287,20 @@ class Channels:
         """Begin the channels that have first points among events; not beyond a loss."""
         met = takewhile(lambda event: not isinstance(event, Lost), events)
         names = dict.fromkeys(event.channel for event in met if isinstance(event, Points))
-        known = [self._all[name] for name in names if name in self._all]
+        known = [one for name in names for one in self._of_channel.get(name, ())]
         self._begin([one for one in known if one.place and not one.begun and not one.lost])
 
     def _begin(self, channels: Iterable[ChannelWriter]) -> None:
         """Make the datasets of channels and all that appears with their first points."""
-        places = {one.name: (one, one.place.path) for one in channels if one.place}
+        places = {one.name: (one, one.place) for one in channels if one.place}
         if not places:
             return
         trees = self._plan.first_points(places)
         problems = self._scan_file.merge(trees, warn=self._troubles.warn)
         self.plots_due = True
-        for channel, path in places.values():
+        for channel, place in places.values():
             try:
-                channel.found(self._file.length(path))
+                channel.found(self._scan_file.file_of(place).length(place.path))
                 channel.begun = True
             except DatasetError as error:
                 # Merged again alone, to tell its problems from those of the others.

@@ -35,15 +35,16 @@ class OpenScan:
         self._around = around
         self._troubles = troubles
         self._plan = around.layout(scan)
-        troubles.warn(*self._plan.warnings, around.disk.check(self._plan.file))
+        troubles.warn(*self._plan.warnings)
+        troubles.warn(*(around.disk.check(one) for one in (self._plan.file, *self._plan.further)))
         self._scan_file: ScanFile | None = ScanFile(
             self._plan, scan.key, around.files, around.clock, around.version
         )
         self.note = self._scan_file.note
         """What an earlier writer said of the scan."""
         self._channels: Channels | None = None
-        self._last_commit: int | None = None
-        """Which commit of the file has all of the scan."""
+        self._last_commits: dict[NexusFile, int] = {}
+        """Which commit of each file has all of the scan."""
         try:
             if self.note is None or not self.note.over:
                 self._channels = self._begin(scan, self._scan_file)
@@ -59,8 +60,13 @@ class OpenScan:
         return self._scan_file.file if self._scan_file else None
 
     @property
+    def files(self) -> tuple[NexusFile, ...]:
+        """All files that it has open, that one first."""
+        return self._scan_file.files if self._scan_file else ()
+
+    @property
     def path(self) -> str:
-        """Absolute path of that file."""
+        """Absolute path of the file with the entries."""
         return self._plan.file
 
     @property
@@ -86,7 +92,8 @@ class OpenScan:
         if self._scan_file is not None:
             self._scan_file.link_again()
         try:
-            self._troubles.warn(self._around.disk.check(self.path))
+            for path in (self.path, *self._plan.further):
+                self._troubles.warn(self._around.disk.check(path))
         except FileError as error:
             self._troubles.warn(str(error))
             return str(error)
@@ -98,11 +105,9 @@ class OpenScan:
         To be asked only when nothing more comes in: the commit that is meant is that of the first
         time.
         """
-        if self.file is None:
-            return True
-        if self._last_commit is None:
-            self._last_commit = self.file.commits
-        return self.file.shown >= self._last_commit
+        for file in self.files:
+            self._last_commits.setdefault(file, file.commits)
+        return all(file.shown >= self._last_commits[file] for file in self.files)
 
     # ------------------------------------------------------------------------------ what comes in
 
@@ -168,7 +173,10 @@ class OpenScan:
         Args:
             scan: the description with its end.
         """
+        known = self._plan.problems
         self._merge(self._plan.finish(scan, self._around.clock.now()))
+        self._troubles.warn(*self._plan.warnings)
+        self._troubles.complain([text for text in self._plan.problems if text not in known])
         self._merge_plots(final=True)
         if self._scan_file is not None:
             self._troubles.complain(self._around.finish(scan, self._scan_file.file))
@@ -197,6 +205,7 @@ class OpenScan:
     # ------------------------------------------------------------------------------ inside
 
     def _begin(self, scan: ScanDescription, scan_file: ScanFile) -> Channels:
+        self._troubles.complain([*self._plan.problems, *scan_file.refusals])
         self._merge(self._plan.start(self._around.clock.now()))
         scan_file.link(self._plan.links(self._around.clock.now()))
         channels = Channels(scan, self._plan, scan_file, self._troubles)

@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Callable, Mapping
 
-from nexus_writer_service.errors import EntryExistsError, FileError
+from nexus_writer_service.errors import EntryExistsError, FileError, FileLockedError
 from nexus_writer_service.hdf5.file import NexusFile
-from nexus_writer_service.layout.plan import ScanPlan, Trees
+from nexus_writer_service.layout.plan import Place, ScanPlan, Trees
 from nexus_writer_service.layout.writer_note import DATA, WriterNote, read_writer_note
 from nexus_writer_service.model.description import ScanKey
-from nexus_writer_service.model.tree import Group
+from nexus_writer_service.model.tree import Group, only_links
 from nexus_writer_service.service.clock import Clock
 from nexus_writer_service.service.files import FilePool
 
@@ -27,6 +27,7 @@ class ScanFile:
 
     Raises:
         FileError: the scan's own file cannot be opened or made.
+        FileLockedError: another process has it, or another one that is to get points.
         EntryExistsError: one of the entries exists and is not of this scan.
     """
 
@@ -38,31 +39,54 @@ class ScanFile:
         self._clock = clock
         self._version = version
         self._unlinked: dict[str, Group] = {}
-        self.file = files.acquire(plan.file)
+        self._open: dict[str, NexusFile] = {}
+        self._refused: dict[str, str] = {}
+        """Why files other than the scan's own, or datasets (``file::path``), are left alone."""
         try:
-            self.note = self._left_by_earlier_writer(scan)
-            """What an earlier writer says of this scan; None when it is new in the file."""
+            notes = [self._opened(plan.file, plan.entries, scan)]
+            notes += [self._opened_further(path, plan.further[path], scan) for path in plan.further]
         except BaseException:
-            files.release(self.file)
+            self.close()
             raise
+        self.file = self._open[plan.file]
+        self.note = notes[0] or next((one for one in notes if one and not one.over), None)
+        """What an earlier writer says of this scan; None when it is new in its files."""
 
     def merge(self, trees: Trees, *, warn: Callable[[str], None]) -> list[str]:
         """Merge trees into their files.
 
         Args:
             trees: by path of the file.
-            warn: told what went wrong in other files than the scan's own: that costs no data.
+            warn: told what went wrong with links in files that have nothing else of the scan.
 
         Returns:
-            What went wrong in the scan's own file.
+            What else went wrong.
         """
         problems: list[str] = []
         for path, tree in trees.items():
-            if path == self._plan.file:
-                problems += self._signed(self.file, path).merge(tree)
-            else:
-                self._merge_elsewhere(path, tree, warn)
+            if path in self._open:
+                problems += self._signed(self._open[path], path).merge(tree)
+            elif path not in self._refused:
+                self._merge_elsewhere(path, tree, warn if only_links(tree) else problems.append)
         return problems
+
+    @property
+    def files(self) -> tuple[NexusFile, ...]:
+        """The files that the scan has open."""
+        return tuple(self._open.values())
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """Why files of the scan, but for its own, cannot be had."""
+        return tuple(text for where, text in self._refused.items() if "::" not in where)
+
+    def refusal(self, place: Place) -> str | None:
+        """Why nothing is written to a place; None when it can be."""
+        return self._refused.get(place.file) or self._refused.get(f"{place.file}::{place.path}")
+
+    def file_of(self, place: Place) -> NexusFile:
+        """The open file of a place that is not refused."""
+        return self._open[place.file]
 
     def link(self, trees: Trees) -> None:
         """Put links to the scan into other files, now or, where that fails, with ``link_again``."""
@@ -86,26 +110,74 @@ class ScanFile:
 
     def settle(self) -> None:
         """Nothing more will come into the entries: the next commit completes their datasets."""
-        for entry in self._plan.entries:
-            self.file.settle(f"/{entry}")
+        for path, file in self._open.items():
+            for entry in self._entries(path):
+                file.settle(f"/{entry}")
+        for place in self._outside:
+            if self.refusal(place) is None:
+                self.file_of(place).settle(place.path)
 
     def close(self) -> None:
-        """Let go of the scan's file.
+        """Let go of the scan's files.
 
         Raises:
             FileError: what was left to write could not be written.
         """
-        self._files.release(self.file)
+        failed: FileError | None = None
+        while self._open:
+            _, file = self._open.popitem()
+            try:
+                self._files.release(file)
+            except FileError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
-    def _left_by_earlier_writer(self, scan: ScanKey) -> WriterNote | None:
+    def _entries(self, path: str) -> tuple[str, ...]:
+        return self._plan.entries if path == self._plan.file else self._plan.further[path]
+
+    @property
+    def _outside(self) -> list[Place]:
+        """Places that are in no entry."""
+        places = self._plan.places.values()
+        return [one for one in places if one.path.split("/")[1] not in self._entries(one.file)]
+
+    def _opened(self, path: str, entries: tuple[str, ...], scan: ScanKey) -> WriterNote | None:
+        """Open a file; what is in the entries there that exist is of this scan."""
+        file = self._open[path] = self._files.acquire(path)
+        note = self._left_by_earlier_writer(file, path, entries, scan)
+        for place in self._outside if note is None else ():
+            if place.file == path and file.has(place.path):
+                self._refused[f"{path}::{place.path}"] = (
+                    f"{place.path} exists already in {path} and is left as it is"
+                )
+        return note
+
+    def _opened_further(
+        self, path: str, entries: tuple[str, ...], scan: ScanKey
+    ) -> WriterNote | None:
+        """Open one more file; what speaks against that costs only what belongs there."""
+        try:
+            return self._opened(path, entries, scan)
+        except FileLockedError:
+            raise
+        except FileError as error:
+            self._refused[path] = str(error)
+            if file := self._open.pop(path, None):
+                self._files.release(file)
+            return None
+
+    def _left_by_earlier_writer(
+        self, file: NexusFile, path: str, entries: tuple[str, ...], scan: ScanKey
+    ) -> WriterNote | None:
         """The note in the entries that exist: all have the same one, but for broken files."""
         notes = []
-        for entry in self._plan.entries:
-            if self.file.has(f"/{entry}"):
-                note = read_writer_note(self.file.read_text(f"/{entry}/{DATA}"))
+        for entry in entries:
+            if file.has(f"/{entry}"):
+                note = read_writer_note(file.read_text(f"/{entry}/{DATA}"))
                 if note is None or note.scan != scan:
                     raise EntryExistsError(
-                        f"entry /{entry} exists already in {self._plan.file} and is left as it is: "
+                        f"entry /{entry} exists already in {path} and is left as it is: "
                         "it is of another scan, or another writer saves this session, or the scan "
                         "number was used before; choose another file name or dataset"
                     )
@@ -122,7 +194,8 @@ class ScanFile:
             finally:
                 self._files.release(file)
         except FileError as error:
-            warn(f"no link to the scan in {path}: {error}")
+            what = "no link to the scan" if only_links(tree) else "what belongs there is not"
+            warn(f"{what} in {path}: {error}")
 
     def _signed(self, file: NexusFile, path: str) -> NexusFile:
         """The file; a new one gets its root attributes."""

@@ -89,6 +89,11 @@ class ScanWriter:
         """The file that holds the entries, while it is being written."""
         return self._open.file if self._open else None
 
+    @property
+    def files(self) -> tuple[NexusFile, ...]:
+        """All files that are being written for the scan, that one first."""
+        return self._open.files if self._open else ()
+
     # ------------------------------------------------------------------------------ events
 
     def feed_all(self, events: Iterable[ScanEvent]) -> None:

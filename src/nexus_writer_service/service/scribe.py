@@ -235,7 +235,9 @@ class Scribe:
         if writer is None or writer.over:
             return False
         self._guarded(writer, partial(writer.feed_all, events))
-        self._uncommitted[writer.file] += sum(map(_size, events))
+        size = sum(map(_size, events))
+        for file in writer.files or (None,):
+            self._uncommitted[file] += size
         return any(isinstance(event, Prepared | Ended | Vanished) for event in events)
 
     def _commit(self) -> None:
@@ -248,7 +250,7 @@ class Scribe:
             self._held_since = None
         for writer in list(self._writers.values()):
             if not writer.over:
-                error = errors.get(writer.file) if writer.file else None
+                error = next((errors[file] for file in writer.files if file in errors), None)
                 self._guarded(writer, partial(self._settle, writer, error))
         for key in [key for key, writer in list(self._writers.items()) if writer.over]:
             del self._writers[key]

@@ -45,6 +45,8 @@ scan that its writer does not know."""
 _START = 10.0
 """Seconds for which it is just after the start."""
 _DIRECTORY_ANNOUNCEMENT_PATIENCE = 2.0
+_REQUEST_PATIENCE = 0.3
+"""Seconds for which a scan that is to be saved on request is looked for; BLISS asks again."""
 _DISK_PATIENCE = 0.003
 """Seconds that a question waits for the first look at a disk."""
 DIRECTORY_PATIENCE = 3.5
@@ -216,6 +218,18 @@ class SessionControl:
         if self.board.wait_for(lambda: self._unfinished(name), self._patience):
             return True
         return self.board.find(name) is not None
+
+    def save_scan(self, key: ScanKey) -> bool:
+        """Save a scan, whichever writer it names; tells whether it was found and is followed.
+
+        False, to be asked again, also while the session is not listened to.
+        """
+        service = self._service
+        if service is None or not self._listens():
+            return False
+        if self.board.get(key) is None:
+            service.save_scan(key)
+        return self.board.wait_for(lambda: self.board.get(key), _REQUEST_PATIENCE) is not None
 
     def disk_space_error(self, name: str) -> str:
         """Why there is too little room for the scan; empty when there is enough."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from nexus_writer_service.hdf5.options import FileOptions
+from nexus_writer_service.layout.choice import AUTO
 from nexus_writer_service.layout.esrf import EsrfOptions
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.service.clock import Clock, SystemClock
@@ -18,7 +19,10 @@ class SessionOptions:
     """How the scans of one session are to be saved."""
 
     session: str
+    """Its name; empty: all sessions of a database."""
     layout: EsrfOptions = field(default_factory=EsrfOptions)
+    follows: str = AUTO
+    """Which scans are written by the maps that they bring along [``layout/choice``]."""
     data_writers: tuple[str, ...] = ("external",)
     roots: tuple[str, ...] = ()
     """Directories that files must be under; empty allows every absolute path."""
@@ -27,6 +31,8 @@ class SessionOptions:
     """The file that keeps the verdicts; None: nothing does."""
     catch_up: bool = True
     """Save also scans that were created before the start, as far as the source still has them."""
+    on_request: bool = False
+    """Save also scans that somebody asks for, and pass over what is for other writers."""
     files: FileOptions = field(default_factory=FileOptions)
     """How files are kept safe."""
     clock: Clock = field(default_factory=SystemClock)

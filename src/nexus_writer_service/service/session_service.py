@@ -10,10 +10,10 @@ from importlib.metadata import version
 from typing import Any
 
 from nexus_writer_service.errors import FileError
-from nexus_writer_service.layout.esrf import plan
+from nexus_writer_service.layout.choice import plan
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.description import ScanDescription, ScanKey
-from nexus_writer_service.model.states import SessionState
+from nexus_writer_service.model.states import EVERY_SESSION, SessionState
 from nexus_writer_service.service.disk_space import DiskWatch
 from nexus_writer_service.service.files import FilePool
 from nexus_writer_service.service.history import History
@@ -33,6 +33,7 @@ EVERY_WRITER = "any"
 
 _NO_WRITER = "null"
 _EARLIER_SCANS = 200
+_MOST_REQUESTED = 10_000
 
 
 def acceptor(names: tuple[str, ...]) -> Callable[[ScanDescription], bool]:
@@ -81,7 +82,7 @@ class SessionService:
             board=board,
             clock=options.clock,
             disk=disk,
-            layout=lambda scan: plan(scan, options.layout),
+            layout=lambda scan: plan(scan, options.layout, options.follows),
             profiler=self.profiler,
             version=version("nexus_writer_service"),
             record=self._history.record if self._history else unrecorded,
@@ -89,13 +90,20 @@ class SessionService:
         self.scribe = Scribe(around)
         """Writes."""
         self._unfinished = Unfinished(self._left_over(), around, self.scribe.call)
-        self._accepts = acceptor(options.data_writers)
+        self._requested: dict[ScanKey, None] = {}
+        """Scans that somebody asked for; the newest last."""
+        self._is_ours = acceptor(options.data_writers)
         self.session = SessionWriter(
-            options.session,
+            options.session or EVERY_SESSION,
             lambda: connect(self._backlog()),
             self.scribe,
             around,
-            Owner(self._accepts, self._changed, self._unfinished.conclude),
+            Owner(
+                self._accepts,
+                self._changed,
+                self._unfinished.conclude,
+                shows_others=not options.on_request,
+            ),
         )
         """Listens."""
 
@@ -119,6 +127,14 @@ class SessionService:
         self._on_end()
         return suspended
 
+    def save_scan(self, key: ScanKey) -> None:
+        """Save a scan, whichever writer it names; see the board for whether it was found."""
+        self._requested.pop(key, None)
+        self._requested[key] = None
+        if len(self._requested) > _MOST_REQUESTED:
+            del self._requested[next(iter(self._requested))]
+        self.session.want(key)
+
     def stop_scan(self, key: ScanKey, reason: str) -> Future[Any]:
         """End a scan with what has been received; see the board for when it is over."""
         return self.scribe.stop_scan(key, reason)
@@ -136,10 +152,18 @@ class SessionService:
         if self._history is None:
             return []
         try:
-            past = self._history.scans(self._options.session, limit=_EARLIER_SCANS)
+            past = self._history.scans(self._options.session or None, limit=_EARLIER_SCANS)
         except FileError:
             return []  # no scan has been saved yet; what else it is, others have told
         return [scan.file for scan in reversed(past) if scan.file]
+
+    def _accepts(self, scan: ScanDescription) -> bool:
+        if self._is_ours(scan):
+            return True
+        # One that names no writer was asked for when an earlier writer began it.
+        begun = not scan.data_writer and scan.key in self._unfinished.keys
+        asked = begun or scan.key in self._requested
+        return self._options.on_request and scan.save and asked
 
     def _changed(self, state: SessionState, reason: str) -> None:
         if state is SessionState.FAULT:
@@ -152,7 +176,7 @@ class SessionService:
         if self._history is None:
             return []
         try:
-            return self._history.unfinished(self._options.session)
+            return self._history.unfinished(self._options.session or None)
         except FileError as error:
             _log.warning("what earlier writers left is not known: %s", error)
             return []
@@ -163,7 +187,7 @@ class SessionService:
         settled: frozenset[ScanKey] = frozenset()
         try:
             if self._history is not None:
-                settled = self._history.settled(self._options.session)
+                settled = self._history.settled(self._options.session or None)
         except FileError as error:
             _log.warning("which scans are finished is looked up in their files: %s", error)
         return Backlog(

@@ -1,9 +1,11 @@
 """One session: follows its source in a thread of its own and hands its scans to the scribe."""
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from nexus_writer_service.errors import SessionTakenError, SettingsError, SourceError, WriterError
@@ -40,6 +42,9 @@ class Source(Protocol):
     def drop(self, key: ScanKey) -> None:
         """Tell no more of a scan."""
 
+    def tell(self, key: ScanKey) -> None:
+        """Tell a scan from its beginning, unless it is being told; nothing if there is none."""
+
     def interrupt(self) -> None:
         """Make a ``read`` in another thread return soon."""
 
@@ -58,6 +63,8 @@ class Owner:
     on_missing: Callable[[ScanKey, str], None] = lambda _key, _reason: None
     """Told of each scan that the source was to know and does not hold any more, with the reason, in
     the session's thread."""
+    shows_others: bool = True
+    """Whether scans that this writer is not to save are followed and shown all the same."""
 
 
 class SessionWriter:
@@ -91,6 +98,10 @@ class SessionWriter:
         """Scans that have been announced and are still on the board."""
         self._followed: set[ScanKey] = set()
         """Those of them that the source still tells of."""
+        self._passed_over: set[ScanKey] = set()
+        """Scans that were read of just now and are not to be followed."""
+        self._wanted: SimpleQueue[ScanKey] = SimpleQueue()
+        """Scans that somebody asks for."""
         self._stop = threading.Event()
         self._source: Source | None = None
         self._state = SessionState.INIT
@@ -130,6 +141,12 @@ class SessionWriter:
         if self._state is not SessionState.FAULT:
             self._transit(SessionState.OFF, "stopped")
 
+    def want(self, key: ScanKey) -> None:
+        """From any thread: follow a scan, also one that was passed over; returns at once."""
+        self._wanted.put(key)
+        if source := self._source:
+            source.interrupt()
+
     # ---------------------------------------------------------------------------- the thread
 
     def _run(self) -> None:
@@ -157,6 +174,7 @@ class SessionWriter:
         while not self._stop.is_set():
             # The first read only finds out from where on to listen, so that ON is said at once.
             listening = self._state is SessionState.ON
+            self._ask_for_wanted(self._source)
             events = self._source.read(_READ_TIMEOUT if listening else _FIRST_TIMEOUT)
             if self._source.connected:
                 self._backoff.reset()
@@ -165,7 +183,7 @@ class SessionWriter:
                     self._transit(SessionState.ON, "listening for scans")
             for event in events:
                 self._notice(event)
-            self._scribe.submit(events)
+            self._scribe.submit(self._without_passed_over(events, self._source))
             self._drop_finished(self._source)
             self._known -= self._board.purge(self._clock.now() - PURGE_AFTER)
 
@@ -186,9 +204,25 @@ class SessionWriter:
                 self._followed.discard(key)
                 source.drop(key)
 
+    def _ask_for_wanted(self, source: Source) -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                source.tell(self._wanted.get_nowait())
+
+    def _without_passed_over(
+        self, events: Sequence[ScanEvent], source: Source
+    ) -> Sequence[ScanEvent]:
+        passed_over, self._passed_over = self._passed_over, set()
+        for key in passed_over:
+            source.drop(key)
+        return [event for event in events if event.key not in passed_over]
+
     def _announce(self, event: Announced) -> None:
         scan = event.scan
         wanted = self._owner.accepts(scan)
+        if not wanted and not self._owner.shows_others:
+            self._passed_over.add(scan.key)
+            return
         _log.info("scan %s: %s", scan.name, "announced" if wanted else "not to be saved here")
         self._known.add(scan.key)
         self._followed.add(scan.key)

@@ -5,13 +5,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import tango
 from tango.server import Device, device_property
 
 from nexus_writer_service.errors import SettingsError
 from nexus_writer_service.hdf5.options import READER_PATIENCE, FileOptions
+from nexus_writer_service.layout.choice import AUTO, LAYOUTS
 from nexus_writer_service.layout.esrf import EsrfOptions
 from nexus_writer_service.layout.esrf.storage import COMPRESSIONS, DEFAULT_COMPRESSION
 from nexus_writer_service.service.clock import SystemClock
@@ -43,6 +44,9 @@ class ConfiguredDevice(Device):
 
     Those up to ``recommended_disk_space`` are of the reference lineage, the others ours.
     """
+
+    on_request: ClassVar[bool] = False
+    """Whether scans are saved on request, and of all sessions if none is named."""
 
     session = device_property(dtype=str, default_value="", doc="BLISS session name (mandatory)")
     beacon_host = device_property(
@@ -84,6 +88,12 @@ class ConfiguredDevice(Device):
         dtype=str,
         default_value=DEFAULT_COMPRESSION,
         doc="Compression scheme of scans for which BLISS chose none: " + ", ".join(COMPRESSIONS),
+    )
+    layout = device_property(
+        dtype=str,
+        default_value=AUTO,
+        doc="Follow the maps that scans bring (h5maps): 'auto': where BLISS asks, 'mapped', "
+        "'classic'",
     )
     fault_policy = device_property(
         dtype=str,
@@ -143,18 +153,8 @@ class ConfiguredDevice(Device):
         Raises:
             SettingsError: one of them cannot be used.
         """
-        try:
-            self.get_device_properties()
-        except Exception as error:
-            # PyTango promises no type; whatever it is, somebody has to correct a property.
-            culprits = self._unusable_numbers()
-            if isinstance(error, tango.DevFailed) and not culprits:
-                raise SettingsError(
-                    "the properties cannot be read, since the Tango database does not answer "
-                    f"({error.args[0].desc.splitlines()[0]}): give the command Init when it does"
-                ) from error
-            raise SettingsError(f"{culprits or 'a property'} cannot be used: {error}") from error
-        if not self.session:
+        self._read_properties()
+        if not self.session and not self.on_request:
             raise SettingsError("the property session is not set: give it the BLISS session's name")
         self._check_numbers()
         roots = self._roots()
@@ -170,11 +170,13 @@ class ConfiguredDevice(Device):
                 stack_mcas=self.stackmca,
                 compression=_one_of("compression", self.compression, COMPRESSIONS),
             ),
+            follows=_one_of("layout", self.layout, LAYOUTS),
             data_writers=tuple(self.data_writers),
             roots=roots,
             profiling=profiling,
             history=self._history_file(),
             catch_up=not self.nocatchup,
+            on_request=self.on_request,
             files=FileOptions(
                 durability=_one_of("durability", self.durability, _DURABILITIES),
                 reader_patience=self.reader_patience,
@@ -187,12 +189,29 @@ class ConfiguredDevice(Device):
         return Configuration(
             options=options,
             connect=LeasedConnection(
-                self.session, self._environment(), self.get_name(), SystemClock().now()
+                self.session,
+                self._environment(),
+                self.get_name(),
+                SystemClock().now(),
+                role=type(self).__name__ if self.on_request else "",
             ),
             fault_policy=FaultPolicy(_one_of("fault_policy", self.fault_policy, policies)),
             required_disk_space=int(self.required_disk_space * MEGABYTE),
             recommended_disk_space=int(self.recommended_disk_space * MEGABYTE),
         )
+
+    def _read_properties(self) -> None:
+        try:
+            self.get_device_properties()
+        except Exception as error:
+            # PyTango promises no type; whatever it is, somebody has to correct a property.
+            culprits = self._unusable_numbers()
+            if isinstance(error, tango.DevFailed) and not culprits:
+                raise SettingsError(
+                    "the properties cannot be read, since the Tango database does not answer "
+                    f"({error.args[0].desc.splitlines()[0]}): give the command Init when it does"
+                ) from error
+            raise SettingsError(f"{culprits or 'a property'} cannot be used: {error}") from error
 
     def _check_numbers(self) -> None:
         for name in _NUMBERS:

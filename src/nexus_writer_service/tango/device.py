@@ -9,7 +9,7 @@ import tango
 from tango.server import command
 
 from nexus_writer_service.errors import SettingsError, WriterError
-from nexus_writer_service.model.states import SessionState
+from nexus_writer_service.model.states import EVERY_SESSION, SessionState
 from nexus_writer_service.service.clock import Clock, SystemClock
 from nexus_writer_service.service.disk_space import DiskWatch, free_bytes
 from nexus_writer_service.service.figures import Figures
@@ -34,7 +34,7 @@ _EVENT_PATIENCE = 5.0
 _NAME = {"dtype_in": str, "doc_in": "scan name"}
 
 
-def _told(
+def told(
     method: Callable[Concatenate[Any, P], R],
 ) -> Callable[Concatenate[Any, P], R]:
     """Let errors reach the client as what happened, without a traceback."""
@@ -105,7 +105,7 @@ class NexusWriter(WatchedDevice):
 
     def summary(self) -> str:
         """Session, state and reason in a line."""
-        return f"session {self.session} {self._state()}: {self._status()}"
+        return f"session {self.session or EVERY_SESSION} {self._state()}: {self._status()}"
 
     def dev_state(self) -> tango.DevState:
         """INIT, ON, RUNNING, OFF or FAULT."""
@@ -118,25 +118,25 @@ class NexusWriter(WatchedDevice):
     # --------------------------------------------------------------------------- the session
 
     @command
-    @_told
+    @told
     def start(self) -> None:
         """Accept scans, with the properties as they are now; out of OFF and FAULT."""
         self._start()
 
     @command
-    @_told
+    @told
     def stop(self) -> None:
         """Accept no more scans. Refused while scans are being written."""
         self.control.stop()
 
     @command
-    @_told
+    @told
     def purge_scans(self) -> None:
         """Forget the scans that were over more than 5 seconds ago; the history keeps them."""
         self.control.purge()
 
     @command(dtype_in=str, doc_in="absolute path")
-    @_told
+    @told
     def makedirs(self, path: str) -> None:
         """Make a directory and its parents, as the user of this server, where that is allowed."""
         self.control.make_directories(path)
@@ -144,67 +144,67 @@ class NexusWriter(WatchedDevice):
     # --------------------------------------------------------------------------- its scans
 
     @command(**_NAME, dtype_out=bool, doc_out="whether its writer is ready")
-    @_told
+    @told
     def scan_exists(self, name: str) -> bool:
         """Whether the scan has been announced to this writer."""
         return self.control.scan_exists(name)
 
     @command(**_NAME, dtype_out="DevState")
-    @_told
+    @told
     def scan_state(self, name: str) -> tango.DevState:
         """INIT, ON, OFF (all saved), or FAULT: something of it is not saved."""
         return DEV_STATES[self.shown(self.control.scan(name))[0]]
 
     @command(**_NAME, dtype_out=str)
-    @_told
+    @told
     def scan_state_reason(self, name: str) -> str:
         """Why the scan is in its state."""
         return self.shown(self.control.scan(name))[1]
 
     @command(**_NAME, dtype_out=(str,), doc_out="file::/entry")
-    @_told
+    @told
     def scan_url(self, name: str) -> list[str]:
         """Where the entries of the scan are."""
         return list(self.control.scan(name).urls)
 
     @command(**_NAME, dtype_out=(str,), doc_out="file::/entry")
-    @_told
+    @told
     def scan_uri(self, name: str) -> list[str]:
         """The same, under its name in BLISS 1."""
         return list(self.control.scan(name).urls)
 
     @command(**_NAME, dtype_out=bool)
-    @_told
+    @told
     def scan_has_write_permissions(self, name: str) -> bool:
         """Whether the file of the scan can be written, as far as permissions go."""
         return self.control.may_write(name)
 
     @command(**_NAME, dtype_out=bool)
-    @_told
+    @told
     def scan_has_required_disk_space(self, name: str) -> bool:
         """Whether scan_disk_space_error is empty."""
         return not self.control.disk_space_error(name)
 
     @command(**_NAME, dtype_out=str, doc_out="error message")
-    @_told
+    @told
     def scan_disk_space_error(self, name: str) -> str:
         """Why there is too little room; empty when there is enough."""
         return self.control.disk_space_error(name)
 
     @command(**_NAME, dtype_out=str, doc_out="warning")
-    @_told
+    @told
     def scan_disk_space_warning(self, name: str) -> str:
         """That there is little room; empty when there is plenty."""
         return self.control.disk_space_warning(name)
 
     @command(**_NAME)
-    @_told
+    @told
     def stop_scan(self, name: str) -> None:
         """End the scan with what has been received, and wait up to 2 s for its end."""
         self.control.stop_scan(name)
 
     @command(**_NAME)
-    @_told
+    @told
     def kill_scan(self, name: str) -> None:
         """Abandon the scan: its file stays sound, its entry is not ended."""
         self.control.kill_scan(name)

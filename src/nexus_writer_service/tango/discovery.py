@@ -14,6 +14,8 @@ from nexus_writer_service.errors import SettingsError, SourceError, SourceUnavai
 
 WRITER_CLASS = "NexusWriter"
 """The class by which BLISS finds writers."""
+ON_REQUEST_CLASS = "BlissWriter"
+"""The class by which BLISS 2.3 and later find the writer of ``SCAN_SAVING.writer = "mapping"``."""
 
 _NOT_SET = "API_TangoHostNotSet"
 _NO_SUCH_DEVICE = "DB_DeviceNotDefined"

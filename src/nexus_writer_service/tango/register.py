@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import tango
 
 from nexus_writer_service.errors import SettingsError, SourceError
+from nexus_writer_service.model.states import EVERY_SESSION
 from nexus_writer_service.tango.discovery import (
+    ON_REQUEST_CLASS,
     WRITER_CLASS,
     WriterDevice,
     asking_database,
@@ -26,6 +28,9 @@ _log = logging.getLogger(__name__)
 
 SERVER = "nexuswriter"
 FAMILY = "bliss_nxwriter"
+_FAMILIES = {WRITER_CLASS: FAMILY, ON_REQUEST_CLASS: "blisswriter"}
+_ALL_SESSIONS = "default"
+"""Member and instance of a device that serves no session in particular."""
 _DOMAIN = "id00"
 _DOMAIN_VARIABLES = ("BEAMLINE", "BEAMLINENAME")
 
@@ -40,6 +45,7 @@ class Registration:
     """How a session's writer is to be registered; an empty text stands for the default."""
 
     session: str
+    """Empty for a device on request that serves all sessions."""
     server: str = ""
     instance: str = ""
     """Default: the session's name. All devices of an instance run in one process."""
@@ -50,6 +56,9 @@ class Registration:
     """Default: the session's name."""
     beacon_host: str = ""
     """Host and port of the session's Beacon, when the Tango database is shared by several."""
+    device_class: str = WRITER_CLASS
+    redis_url: str = ""
+    """Of the database of scans; default: as the server's environment says."""
 
     @property
     def server_name(self) -> str:
@@ -65,10 +74,10 @@ class Registration:
     def _parts(self) -> tuple[str, ...]:
         return (
             self.server or SERVER,
-            self.instance or self.session,
+            self.instance or self.session or _ALL_SESSIONS,
             self.domain or default_domain(os.environ),
-            self.family or FAMILY,
-            self.member or self.session,
+            self.family or _FAMILIES.get(self.device_class, FAMILY),
+            self.member or self.session or _ALL_SESSIONS,
         )
 
     def check(self) -> None:
@@ -77,7 +86,11 @@ class Registration:
         Raises:
             SettingsError: one cannot be used.
         """
-        if not self.session.strip():
+        if self.device_class not in _FAMILIES:
+            raise SettingsError(
+                f"{self.device_class!r} is no class of this server: {', '.join(_FAMILIES)}"
+            )
+        if not self.session.strip() and self.device_class == WRITER_CLASS:
             raise SettingsError("name the BLISS session that is to get a writer")
         kinds = ("server", "instance", "domain", "family", "member")
         for kind, part in zip(kinds, self._parts, strict=True):
@@ -138,7 +151,9 @@ def register_session_writer(
     if there is not None:
         _check_same(there, wanted)
     if not ignore_existing:
-        existing = session_writers(wanted.session, wanted.beacon_host or None, database)
+        existing = session_writers(
+            wanted.session, wanted.beacon_host or None, database, wanted.device_class
+        )
         if existing:
             return _already(existing, wanted)
     return _register(wanted, database)
@@ -147,7 +162,7 @@ def register_session_writer(
 def _check_same(there: WriterDevice, wanted: Registration) -> None:
     """A device of the wanted name may be there, if it is for the same purpose."""
     pairs = [
-        ("class", there.device_class, WRITER_CLASS),
+        ("class", there.device_class, wanted.device_class),
         ("session", there.session, wanted.session),
     ]
     if wanted.beacon_host:
@@ -191,13 +206,17 @@ def _already(existing: list[WriterDevice], wanted: Registration) -> Registered:
 
 
 def _register(wanted: Registration, database: tango.Database) -> Registered:
-    properties = {"session": [wanted.session]}
-    if wanted.beacon_host:
-        properties["beacon_host"] = [wanted.beacon_host]
+    given = {
+        "session": wanted.session,
+        "beacon_host": wanted.beacon_host,
+        "redis_url": wanted.redis_url,
+    }
+    properties = {name: [value] for name, value in given.items() if value}
     with asking_database():
         # In this order, since Beacon's database keeps no properties of devices it does not know.
-        _add_device(database, wanted.device_name, wanted.server_name, WRITER_CLASS)
-        database.put_device_property(wanted.device_name, properties)
+        _add_device(database, wanted.device_name, wanted.server_name, wanted.device_class)
+        if properties:
+            database.put_device_property(wanted.device_name, properties)
         _make_beacon_save(database, wanted)
     kept = registered_device(wanted.device_name, database)
     if kept is None or kept.session != wanted.session:
@@ -210,7 +229,8 @@ def _register(wanted: Registration, database: tango.Database) -> Registered:
             f"device {kept.name} stays in server {kept.server}: the Tango database does not move "
             f"devices, so remove it first, then register it in {wanted.server_name}"
         )
-    _log.info("device %s of server %s writes session %s", kept.name, kept.server, wanted.session)
+    served = wanted.session or EVERY_SESSION
+    _log.info("device %s of server %s writes session %s", kept.name, kept.server, served)
     return Registered(kept.name, kept.server, created=True)
 
 

@@ -1,4 +1,4 @@
-"""The device server: devices of the class ``NexusWriter`` until told to end, then in order."""
+"""The device server: ``NexusWriter`` and ``BlissWriter`` until told to end, then in order."""
 
 import logging
 import os
@@ -16,6 +16,7 @@ from nexus_writer_service.errors import SettingsError
 from nexus_writer_service.service.disk_space import free_bytes
 from nexus_writer_service.service.sd_notify import Heartbeat, ServiceManager
 from nexus_writer_service.tango.device import NexusWriter
+from nexus_writer_service.tango.on_request import BlissWriter
 from nexus_writer_service.tango.signs import sign_of_life
 
 _log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ _LEVELS = (*_VERBOSITY, "CRITICAL", "FATAL", "ERROR", "WARNING", "WARN", "NOTSET
 _SWITCH_INTERVAL = 0.001
 """Seconds for which a busy thread keeps the interpreter from one that has a question to answer; by
 default 5 ms, longer than an answer may take."""
+_CLASSES = (NexusWriter, BlissWriter)
 _LOOK = 0.2
 """Seconds between two looks whether a signal came."""
 
@@ -76,7 +78,7 @@ class Server:
             ) from error
         try:
             run(
-                (NexusWriter,),
+                _CLASSES,
                 args=self._arguments,
                 event_loop=self._serve,
                 post_init_callback=self._started,
@@ -118,8 +120,8 @@ class Server:
 
 def _devices() -> Sequence[NexusWriter]:
     """The devices of this server."""
-    devices: Sequence[NexusWriter] = tango.Util.instance().get_device_list_by_class("NexusWriter")
-    return devices
+    util = tango.Util.instance()
+    return [one for kind in _CLASSES for one in util.get_device_list_by_class(kind.__name__)]
 
 
 def _told_by(error: tango.DevFailed) -> str:

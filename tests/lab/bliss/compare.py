@@ -1,6 +1,6 @@
 """Compares the listings of a run with those of the reference.
 
-    compare.py REFERENCE LISTING [--kinds k05,k18] [--expected FILE] [--failed FILE]
+    compare.py REFERENCE LISTING [--kinds k05,k18] [--expected FILE...] [--failed FILE]
 
 For each kind: how its scans ended, which files there are, and every object, link, attribute and static value in them.
 A difference is one line: "- PATH" is missing, "+ PATH" is additional, "~ PATH FACT: REFERENCE -> NEW" has changed.
@@ -119,14 +119,14 @@ def main():
     parser.add_argument("reference", type=Path)
     parser.add_argument("listing", type=Path)
     parser.add_argument("--kinds", default="", help="comma-separated beginnings of kind names (default: all)")
-    parser.add_argument("--expected", type=Path, help="differences that are wanted")
+    parser.add_argument("--expected", type=Path, nargs="*", default=[], help="differences that are wanted")
     parser.add_argument("--failed", type=Path, help="append the names of kinds with other differences to this file")
     options = parser.parse_args()
     starts = tuple(s for s in options.kinds.split(",") if s) or ("",)
     folders = options.reference, options.listing
     kinds = sorted({path.stem for folder in folders for path in folder.glob("*.json") if path.stem.startswith(starts)})
     unstable = rules(options.reference / "unstable.txt")
-    expected = rules(options.expected) if options.expected else []
+    expected = [rule for path in options.expected for rule in rules(path)]
     failed, n_others, n_expected, n_unstable = [], 0, 0, 0
     for kind in kinds:
         found, is_saved = kind_differences(*(folder / f"{kind}.json" for folder in folders))

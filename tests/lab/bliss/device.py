@@ -1,6 +1,6 @@
 """Is the writer device what BLISS and its users take it for?
 
-    device.py REFERENCE OUT [--kinds k05,k18] [--failed FILE]
+    device.py REFERENCE OUT [--class BlissWriter] [--kinds k05,k18] [--failed FILE]
 
 While the device runs:
 - Its commands, attributes and properties are those of the reference's device, with their types (REFERENCE/interface.json);
@@ -19,17 +19,17 @@ from pathlib import Path
 
 import tango
 
-SESSION = "id00/bliss_nxwriter/test_session"
+FAMILIES = {"NexusWriter": "bliss_nxwriter", "BlissWriter": "blisswriter"}
 SERVER = "dserver/nexuswriter/nexuswriters"
 ORDERED = "k03_loopscan"
 """The kind whose questions are compared one by one: a single scan, shorter than the 3 s between two checks."""
 MORE_ANSWERS = {"scan_state": ["INIT"]}
 
 
-def interface():
+def interface(device_class):
     """The device's commands, attributes and properties, as clients see them."""
-    proxy = tango.DeviceProxy(SESSION)
-    properties = list(tango.DeviceProxy(SERVER).QueryWizardDevProperty("NexusWriter"))
+    proxy = tango.DeviceProxy(f"id00/{FAMILIES[device_class]}/test_session")
+    properties = list(tango.DeviceProxy(SERVER).QueryWizardDevProperty(device_class))
     return {
         "commands": {c.cmd_name: [str(c.in_type), str(c.out_type)] for c in proxy.command_list_query()},
         "attributes": {
@@ -50,11 +50,12 @@ def same(a, b):
 def check_interface(reference, found):
     """Differences, as lines."""
     for what, members in reference.items():
+        ours = {name.lower(): facts for name, facts in found[what].items()}  # Tango takes no notice of case
         for name, facts in members.items():
-            if name not in found[what]:
+            if name.lower() not in ours:
                 yield f"{what}: {name} is missing"
-            elif not same(found[what][name], facts):
-                yield f"{what}: {name} is {found[what][name]}, that of the reference {facts}"
+            elif not same(ours[name.lower()], facts):
+                yield f"{what}: {name} is {ours[name.lower()]}, that of the reference {facts}"
 
 
 def check_questions(kind, asked, reference):
@@ -80,11 +81,12 @@ def main():
     parser.add_argument("reference", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--kinds", default="", help="comma-separated beginnings of kind names (default: all)")
+    parser.add_argument("--class", dest="device_class", default="NexusWriter", choices=FAMILIES)
     parser.add_argument("--failed", type=Path, help="append the names of kinds with differences to this file")
     options = parser.parse_args()
     starts = tuple(s for s in options.kinds.split(",") if s) or ("",)
     reference = {name: json.loads((options.reference / f"{name}.json").read_text()) for name in ("interface", "calls")}
-    found = interface()
+    found = interface(options.device_class)
     problems = list(check_interface(reference["interface"], found))
     failed, took = ["interface"] if problems else [], defaultdict(list)
     for path in sorted((options.out / "questions").glob("*.json")):

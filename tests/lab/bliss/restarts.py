@@ -1,6 +1,6 @@
 """BLISS scans while the server of its writer is killed, stopped, away and back; the files are complete nevertheless.
 
-    restarts.py --out OUT [--kinds r1] [--kills 5] [--failed FILE]
+    restarts.py --out OUT [--writer nexus|mapping] [--kinds r1] [--kills 5] [--failed FILE]
 
 The server starts again by itself (--respawn in WRITER_CMD), as it does under the Tango Starter. Dumps as those of scans.py, in OUT/dump.
 """
@@ -22,7 +22,7 @@ from bliss.common.scans import loopscan
 from scans import run_kind
 from supervision import Questions
 
-DEVICE = "id00/bliss_nxwriter/test_session"
+DEVICE = f"id00/{os.environ.get('DEVICE_FAMILY', 'bliss_nxwriter')}/test_session"
 HERE = os.path.dirname(os.path.abspath(__file__))
 DOWN = re.compile(rf"Nexus writer API_(CantConnectToDevice|DeviceNotExported): .*{DEVICE}")
 
@@ -33,10 +33,11 @@ def server_pid():
 
 
 class Killing:
-    """Kills the server right after the first answer that BLISS gets to a question during the scan, and notes when it is back."""
+    """Kills the server right after the first answers that BLISS gets during the scan, and notes when it is back."""
 
-    def __init__(self, questions):
+    def __init__(self, questions, mapping):
         self._questions = questions
+        self._begun = not mapping  # the state is asked for before the scan, too; warnings are not
         self.pid = None
         self.away = None
 
@@ -48,7 +49,8 @@ class Killing:
         self._questions.on_answer = lambda question: None
 
     def _kill(self, question):
-        if question["call"] == "scan_state" and self.pid is None:
+        self._begun = self._begun or question["call"] == "GetWarningCount"
+        if question["call"] == "scan_state" and self._begun and self.pid is None:
             self.pid = server_pid()
             os.kill(self.pid, signal.SIGKILL)
             gevent.spawn(self._time, time.monotonic())
@@ -61,7 +63,7 @@ class Killing:
 
 def scan_under_kill(lab, questions):
     """A scan of 7 s: BLISS asks after 3 s, the server is killed, BLISS asks again after 6 s."""
-    with Killing(questions) as killing:
+    with Killing(questions, lab.saving.writer == "mapping") as killing:
         scan = loopscan(140, 0.05, lab.diode1, lab.diode_samples, lab.mca1)
     if killing.away is None:
         lab.note("the server was not killed, or did not come back")
@@ -102,13 +104,14 @@ KINDS = {function.__name__: function for function in (r1_killed_in_scans, r2_sto
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", required=True)
+    parser.add_argument("--writer", default="nexus", choices=("nexus", "mapping"), help="SCAN_SAVING.writer")
     parser.add_argument("--kinds", default="", help="comma-separated beginnings of kind names (default: all)")
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--failed", help="append the names of kinds with failed scans to this file")
     options = parser.parse_args()
     out = os.path.abspath(options.out)
     starts = tuple(s for s in options.kinds.split(",") if s) or ("",)
-    lab = Lab("test_session", "nexus")
+    lab = Lab("test_session", options.writer)
     lab.saving.base_path = out
     questions = Questions()
     questions.install()

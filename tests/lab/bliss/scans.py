@@ -1,6 +1,6 @@
 """Runs the lab's kinds of scans with BLISS against whatever writer runs, and dumps the ground truth.
 
-    scans.py --out OUT [--kinds k05,k18] [--writer external|nexus] [--list]
+    scans.py --out OUT [--kinds k05,k18] [--writer external|nexus|mapping] [--list]
 
 One HDF5 file per kind: OUT/test_session/KIND/KIND.h5 (by the writer), and beside the files OUT/dump/KIND.json (verdicts,
 streams) and OUT/dump/KIND.npz (all points of all streams), as Redis holds them. In dumps the output folder reads <out>.
@@ -24,7 +24,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", help="output folder (required but for --list)")
     parser.add_argument("--kinds", default="", help="comma-separated beginnings of kind names (default: all)")
-    parser.add_argument("--writer", default="external", help="SCAN_SAVING.writer: external (plain process) or nexus (device)")
+    parser.add_argument("--writer", default="external", help="SCAN_SAVING.writer: external (plain process), nexus or mapping (device)")
     parser.add_argument("--list", action="store_true", help="print the names of the kinds")
     options = parser.parse_args()
     if not options.out and not options.list:
@@ -65,7 +65,7 @@ def main():
         lab.home()
         lab.save_to(name, name)
         run_kind(lab, function, out)
-        if options.writer == "nexus":
+        if options.writer in ("nexus", "mapping"):
             questions.save(out, name)
 
 

@@ -1,13 +1,16 @@
 #!/bin/bash
 # setup.sh [--if-needed] [DIR]   installs all that the lab needs into DIR (default: .bliss-lab at the top of the repository).
 #
+# LAB_BLISS=2.4: with BLISS 2.4, whose writer package is ours (compat/), installed anew with each run of test-bliss.
 # Safe to run again: what is in place is left alone (with --if-needed, unseen). Needs Python 3.11 (LAB_PYTHON=... names one), pip,
 # and, where no valkey-server or redis-server >= 7.1 is on PATH, apt-get and dpkg (nothing is installed system-wide).
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 IF_NEEDED=
 [ "${1:-}" = --if-needed ] && { IF_NEEDED=yes; shift; }
-DIR=${1:-$(cd "$HERE/../../.." && pwd)/.bliss-lab}
+BLISS=${LAB_BLISS:-2.2} SET=
+[ "$BLISS" = 2.2 ] || SET=24
+DIR=${1:-$(cd "$HERE/../../.." && pwd)/.bliss-lab$SET}
 mkdir -p "$DIR"
 DIR=$(cd "$DIR" && pwd)
 PYTHON=${LAB_PYTHON:-$(command -v python3.11 || echo python3)}
@@ -24,27 +27,30 @@ echo '*' > "$DIR/.gitignore"
 # A step is done when its stamp holds the checksum of what it was made from.
 done_already() { [ -f "$DIR/stamp/$1" ] && [ "$(cat "$DIR/stamp/$1")" = "$2" ]; }
 mark_done() { printf '%s\n' "$2" > "$DIR/stamp/$1"; }
-ALL=$(cat "$HERE"/{setup.sh,requirements.txt,constraints.txt,overlay.txt} | sha256sum | cut -c1-64)
+REQUIREMENTS=$HERE/requirements$SET.txt CONSTRAINTS=$HERE/constraints$SET.txt
+ALL=$(cat "$HERE/setup.sh" "$REQUIREMENTS" "$CONSTRAINTS" "$HERE/overlay.txt" | sha256sum | cut -c1-64)
 if [ -n "$IF_NEEDED" ] && done_already all "$ALL"; then exit 0; fi
 
 # --- Python packages
 VERSION=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])') || die "no Python at '$PYTHON' (set LAB_PYTHON)"
 [ "$VERSION" = 3.11 ] || die "Python 3.11 is needed for the pinned versions, '$PYTHON' is $VERSION (set LAB_PYTHON)"
 
-SUM=$(cat "$HERE/requirements.txt" "$HERE/constraints.txt" | sha256sum | cut -c1-64)
+SUM=$(cat "$REQUIREMENTS" "$CONSTRAINTS" | sha256sum | cut -c1-64)
 if done_already venv "$SUM"; then
   say venv "in place"
 else
   [ -x "$DIR/venv/bin/python" ] || "$PYTHON" -m venv "$DIR/venv" || die "cannot make a venv (Debian: apt-get install python3-venv)"
-  say venv "installing bliss 2.2.1 and what it needs (1.5 GB, some minutes)"
-  "$DIR/venv/bin/python" -m pip install --quiet -r "$HERE/requirements.txt" -c "$HERE/constraints.txt" > "$DIR/log/pip.log" 2>&1 \
-    || { tail -5 "$DIR/log/pip.log" >&2; die "pip could not install requirements.txt, see $DIR/log/pip.log"; }
+  say venv "installing bliss $BLISS and what it needs (1.5 GB, some minutes)"
+  "$DIR/venv/bin/python" -m pip install --quiet -r "$REQUIREMENTS" -c "$CONSTRAINTS" > "$DIR/log/pip.log" 2>&1 \
+    || { tail -5 "$DIR/log/pip.log" >&2; die "pip could not install $(basename "$REQUIREMENTS"), see $DIR/log/pip.log"; }
   mark_done venv "$SUM"
   say venv "installed"
 fi
 
 SUM=$(sha256sum < "$HERE/overlay.txt" | cut -c1-64)
-if done_already overlay "$SUM"; then
+if [ -n "$SET" ]; then
+  say overlay "none: the writer package of BLISS $BLISS is compat/"
+elif done_already overlay "$SUM"; then
   say overlay "in place"
 else
   rm -rf "$DIR/overlay"
@@ -168,7 +174,7 @@ wait $PID 2>/dev/null || true
 rm -rf "$TRY"
 say server "$("$DIR/bin/redis-server" --version | cut -d' ' -f1-3) loads both modules"
 
-PYTHONPATH=$DIR/overlay:$HERE/stubs "$DIR/venv/bin/python" -W ignore -c '
+[ -n "$SET" ] || PYTHONPATH=$DIR/overlay:$HERE/stubs "$DIR/venv/bin/python" -W ignore -c '
 import bliss, blissdata, blisswriter, flint, gi, importlib.metadata as m
 assert "overlay" in blisswriter.__file__, blisswriter.__file__
 print("%-10s %s" % ("python", " ".join(f"{n} {m.version(n)}" for n in ("bliss", "blissdata", "blisswriter", "pytango", "h5py"))))

@@ -6,6 +6,11 @@ import time
 
 from bliss.scanning.writer import external_tango
 
+try:
+    from bliss.scanning.writer import external_tango_mapping as mapping
+except ImportError:  # before BLISS 2.3
+    mapping = external_tango
+
 _NOT_SENT = {"set_timeout_millis"}
 
 
@@ -31,7 +36,7 @@ class Questions:
                     return member
                 return lambda *arguments: questions._ask(name, member, arguments)
 
-        external_tango.DeviceProxy = Listening
+        external_tango.DeviceProxy = mapping.DeviceProxy = Listening
 
     def _ask(self, name, member, arguments):
         question = {"call": name, "arguments": len(arguments)}

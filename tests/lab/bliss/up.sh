@@ -5,9 +5,11 @@
 #   LAB_DIR, LAB_PORT   see env.sh
 #   OUT           folder of esrf_session's data is OUT/esrf_policy (default: DIR/out)
 #   SESSION       BLISS sessions that get a writer (default: test_session; there is also esrf_session)
-#   WRITER_KIND   tango (default): a Tango server nexuswriter/nexuswriters | process: one plain process per session
+#   WRITER_KIND   tango (default): a Tango server nexuswriter/nexuswriters | process: one plain process per session, or one for all where
+#                 WRITER_CMD does not name the {session}
 #   WRITER_CMD    the writer to start in place of the reference, in the caller's own PATH and PYTHONPATH.
 #                 tango: it must serve nexuswriter/nexuswriters, class NexusWriter; process: {session} is replaced.
+#   DEVICE_FAMILY the family of the devices (default: bliss_nxwriter)
 #   REGISTER_CMD  what registers the device of {session}, as the caller; the names must be those below
 set -u
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh" || exit 1
@@ -50,10 +52,10 @@ PY
 database_answers() { python -c 'import tango; tango.Database().get_db_host(); tango.DeviceProxy("sys/database/2").ping()'; }
 devices_answer() { # SESSION...
   python - "$@" <<'PY'
-import sys, tango
+import os, sys, tango
 
 for session in sys.argv[1:]:
-    state = tango.DeviceProxy(f"id00/bliss_nxwriter/{session}").state()
+    state = tango.DeviceProxy(f"id00/{os.environ.get('DEVICE_FAMILY', 'bliss_nxwriter')}/{session}").state()
     if state not in (tango.DevState.ON, tango.DevState.RUNNING):
         sys.exit(1)
 PY
@@ -79,10 +81,13 @@ else
   SOCKETS=$(mktemp -d)
   echo "$SOCKETS" > "$LAB_DIR/run/sockets"
   echo "$LAB_PORT" > "$LAB_DIR/run/port"
+  # BLISS 2.4 has no such server any more
+  webapp=()
+  "${IN_LAB[@]}" beacon-server --help 2> /dev/null | grep -q -e --webapp-port && webapp=(--webapp-port "$P_WEBAPP")
   start beacon "${IN_LAB[@]}" beacon-server --db-path "$LAB_DIR/config" --port "$P_BEACON" \
     --redis-port "$P_REDIS" --redis-socket "$SOCKETS/redis" \
     --redis-data-port "$P_REDISDATA" --redis-data-socket "$SOCKETS/data" \
-    --tango-port "$P_TANGO" --homepage-port "$P_HOME" --webapp-port "$P_WEBAPP" \
+    --tango-port "$P_TANGO" --homepage-port "$P_HOME" "${webapp[@]}" \
     --log-server-port "$P_LOG" --log-viewer-port 0 --log-output-folder "$LAB_DIR/log/logserver"
   until_true 60 beacon database_answers || { tail_of "$LAB_DIR/log/beacon.log"; die "beacon did not come up"; }
   echo "beacon: up   BEACON_HOST=$BEACON_HOST TANGO_HOST=$TANGO_HOST redis=$P_REDIS redis_data=$P_REDISDATA"
@@ -90,6 +95,8 @@ fi
 [ "${1:-}" = --no-writer ] && exit 0
 
 if [ "$WRITER_KIND" = process ]; then
+  # one for each session, or one for all
+  case ${WRITER_CMD:-\{session\}} in *\{session\}*) ;; *) SESSION=all ;; esac
   for session in $SESSION; do
     alive "writer_$session" && { echo "writer: process for $session was running"; continue; }
     if [ -n "${WRITER_CMD:-}" ]; then

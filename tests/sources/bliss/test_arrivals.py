@@ -171,3 +171,16 @@ def test_a_scan_that_cannot_be_glimpsed_is_looked_at_as_a_whole():
     found.add(key(0), past=True)
     found.unclear(key(0))
     assert following(found) == [key(0)]
+
+
+def test_a_scan_that_is_asked_for_comes_once_also_if_it_was_passed_over():
+    found = Arrivals(SESSION, Backlog(since="0-0", skip=lambda one: one == key(1)))
+    for number in (1, 2):
+        found.add(key(number), past=True)
+    assert following(found) == []
+    for _ in range(2):
+        found.want(key(1))  # was skipped
+        found.want(key(2))  # was not glimpsed yet
+    assert found.unseen(10) == []
+    assert following(found) == [key(1), key(2)]
+    assert not found

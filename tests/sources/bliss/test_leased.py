@@ -1,5 +1,6 @@
 """The scans of a session are told to one writer only."""
 
+import contextlib
 import os
 from datetime import datetime
 
@@ -72,3 +73,30 @@ def test_what_is_read_while_the_lease_cannot_be_asked_for_is_told_later(
         source.read(1.0)
     announced = [event for event in source.read(1.0) if isinstance(event, Announced)]
     assert [event.key for event in announced] == [record.key]
+
+
+def test_writers_of_different_roles_share_a_session_and_two_of_one_role_do_not(
+    source, redis_url, simulated_session
+):
+    environment = dict(os.environ) | {"REDIS_DATA_URL": redis_url}
+    now = datetime.now().astimezone()
+
+    def another(role, session=simulated_session.name):
+        return LeasedConnection(session, environment, "another", now, role=role)
+
+    mapping, every, same = another("BlissWriter"), another("BlissWriter", ""), another("")
+    try:
+        with contextlib.ExitStack() as stack:
+            for one in (mapping, every):
+                made = one(EVERYTHING)
+                stack.callback(made.close)
+                made.read(0.01)
+            refused = same(EVERYTHING)
+            stack.callback(refused.close)
+            with pytest.raises(SessionTakenError, match="one"):
+                refused.read(0.01)
+    finally:
+        for one in (mapping, every, same):
+            one.release()
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.exists(lease_key(simulated_session.name))

@@ -336,3 +336,39 @@ def test_reading_without_waiting_returns_what_is_there(simulated_session, source
     (announced,) = source.read(0)
     assert isinstance(announced, Announced)
     assert announced.key == record.key
+
+
+def test_a_dropped_scan_is_told_from_its_beginning_when_it_is_asked_for(simulated_session, source):
+    simulated_session.publisher = "pipeline"
+    with loopscan(simulated_session, 4) as scan:
+        key = ScanKey(scan.record.key)
+        listen(source, lambda heard: key in heard.scans)
+        source.drop(key)
+        scan.prepare()
+        scan.start()
+        scan.publish(2)
+        assert source.read(0) == []
+        source.tell(key)
+        source.tell(key)  # once is enough
+        scan.publish()
+    heard = listen(source, Heard.ended)
+    check(heard.scans[key], scan.record)
+
+
+def test_scans_of_the_past_and_scans_that_are_over_can_be_asked_for(simulated_session, redis_url):
+    record = simulated_session.loopscan(3)
+    key = ScanKey(record.key)
+    with BlissSource(redis_url, simulated_session.name) as source:
+        assert source.read(0) == []  # it starts now
+        source.tell(key)
+        check(listen(source, Heard.ended).scans[key], record)
+
+
+def test_to_ask_for_what_is_no_scan_of_the_session_tells_nothing(
+    simulated_session, redis_url, tmp_path, source
+):
+    with SimulatedSession(redis_url, "other", data_root=tmp_path) as other:
+        record = other.loopscan(2)
+    for key in (record.key, "esrf:scan:nothing", "_SCAN_HISTORY_", ""):
+        source.tell(ScanKey(key))
+        assert source.read(0.05) == []

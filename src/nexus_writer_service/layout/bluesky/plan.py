@@ -71,6 +71,16 @@ class BlueskyPlan:
         """Always ``entry``: a run has a file of its own."""
         return (ENTRY[1:],)
 
+    @property
+    def further(self) -> Mapping[str, tuple[str, ...]]:
+        """No other file has points."""
+        return {}
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Nothing of a description cannot be laid out."""
+        return ()
+
     def links(self, now: datetime) -> Trees:
         """None."""
         return {}

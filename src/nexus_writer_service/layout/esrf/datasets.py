@@ -13,7 +13,7 @@ from nexus_writer_service.model.description import (
     Shape,
     StorageOptions,
 )
-from nexus_writer_service.model.tree import ImageStack, StreamDataset, Value
+from nexus_writer_service.model.tree import Attributes, ImageStack, StreamDataset, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,20 @@ def saved_shape(shape: Shape, options: EsrfOptions) -> Shape:
 
 
 def dataset(slot: Slot, scan: ScanDescription, options: EsrfOptions) -> StreamDataset | ImageStack:
-    """The dataset of a channel."""
-    channel = slot.channel
-    shape = saved_shape(scan.shape, options)
+    """The dataset of a slot."""
     attributes: dict[str, Value] = {}
     if slot.unit:
         attributes["units"] = slot.unit
-    if meaning := storage.interpretation(shape, channel.shape):
+    if meaning := storage.interpretation(saved_shape(scan.shape, options), slot.channel.shape):
         attributes["interpretation"] = meaning
+    return channel_dataset(slot.channel, scan, options, attributes)
+
+
+def channel_dataset(
+    channel: Channel, scan: ScanDescription, options: EsrfOptions, attributes: Attributes
+) -> StreamDataset | ImageStack:
+    """The dataset of a channel of numbers or images, stored as the options say."""
+    shape = saved_shape(scan.shape, options)
     grid = shape if len(shape) > 1 else (0,)
     chosen = _chosen(scan.storage, options.compression)
     layout = storage.layout(shape, channel.shape, channel.dtype, chosen)

@@ -42,13 +42,13 @@ class EsrfPlan:
         self._options = options
         self._file = scan_file(scan)
         warnings: list[str] = []
-        self._entries = _entries(scan, options, warnings)
+        self._entries = tuple(entry for _, entry in entries_of(scan, options, warnings))
         self._by_channel = {name: entry for entry in self._entries for name in entry.by_channel}
         self._links = master_links(scan, self.entries, configurable=options.configurable)
         self._references = ReferenceLinks(self._file, self.entries)
         self._applications = [Applications(entry, options.stack_mcas) for entry in self._entries]
-        taken = self._applications[0].names
-        self._record = SequenceRecord(self._entries[0], self._file, taken)
+        taken = self._entries[0].taken | self._applications[0].names
+        self._record = SequenceRecord(self._entries[0].name, self._file, taken)
         for entry, applications in zip(self._entries, self._applications, strict=True):
             warnings += entry.warnings
             warnings += applications.warnings
@@ -68,6 +68,16 @@ class EsrfPlan:
     def file(self) -> str:
         """Absolute path of the file that holds the entries."""
         return self._file
+
+    @property
+    def further(self) -> Mapping[str, tuple[str, ...]]:
+        """No other file has points."""
+        return {}
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Nothing of a description cannot be laid out."""
+        return ()
 
     @property
     def entries(self) -> tuple[str, ...]:
@@ -105,20 +115,7 @@ class EsrfPlan:
             versions: HDF5_Version, h5py_version and creator_version, as far as known.
             file: absolute path of the file; by default the one with the entries.
         """
-        found = {
-            "NX_class": "NXroot",
-            "file_time": iso(now),
-            "file_name": file or self._file,
-            "creator": CREATOR,
-            **versions,
-        }
-        if "creator_version" in versions:
-            found["create_version"] = versions["creator_version"]
-        if self._scan.publisher:
-            found["publisher"] = self._scan.publisher
-        if self._scan.publisher_version:
-            found["publisher_version"] = self._scan.publisher_version
-        return found
+        return stamps(self._scan, now, versions, file or self._file)
 
     def start(self, now: datetime) -> Trees:
         """The entries with title, start, instrument, positions and the user's metadata."""
@@ -171,12 +168,49 @@ class EsrfPlan:
         return {self._file: merged(*(entry.verdict(verdict) for entry in self._entries))}
 
 
+def stamps(
+    scan: ScanDescription, now: datetime, versions: Mapping[str, str], file: str
+) -> Mapping[str, str]:
+    """What a writer says of a new file, as attributes of its root [NXroot].
+
+    Args:
+        scan: the first one in it.
+        now: the moment, with zone.
+        versions: HDF5_Version, h5py_version and creator_version, as far as known.
+        file: absolute path of the file.
+    """
+    found = {
+        "NX_class": "NXroot",
+        "file_time": iso(now),
+        "file_name": file,
+        "creator": CREATOR,
+        **versions,
+    }
+    if "creator_version" in versions:
+        found["create_version"] = versions["creator_version"]
+    if scan.publisher:
+        found["publisher"] = scan.publisher
+    if scan.publisher_version:
+        found["publisher_version"] = scan.publisher_version
+    return found
+
+
 def _updated(now: datetime) -> Group:
     """What every change of a file says of itself [NXroot]."""
     return Group(attributes={"file_update_time": iso(now)})
 
 
-def _entries(scan: ScanDescription, options: EsrfOptions, warnings: list[str]) -> tuple[Entry, ...]:
+def entries_of(
+    scan: ScanDescription, options: EsrfOptions, warnings: list[str] | None = None
+) -> tuple[tuple[str, Entry], ...]:
+    """The entries of a scan, each with the name of its top master.
+
+    Args:
+        scan: as prepared.
+        options: how it is laid out.
+        warnings: gets what a person should know.
+    """
+    warnings = [] if warnings is None else warnings
     subscans = sorted(scan.subscans, key=lambda one: one.name)
     if not subscans:
         subscans = [Subscan(scan.name, tuple(scan.devices))]
@@ -190,7 +224,8 @@ def _entries(scan: ScanDescription, options: EsrfOptions, warnings: list[str]) -
             multivalue=options.multivalue_positioners,
         )
         warnings += said
-        found.append(Entry(Structure(f"{scan.number}.{number}", scan, slots, options)))
+        structure = Structure(f"{scan.number}.{number}", scan, slots, options)
+        found.append((subscan.name, Entry(structure)))
     return tuple(found)
 
 

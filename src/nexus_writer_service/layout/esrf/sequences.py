@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nexus_writer_service.layout.esrf.entry import Entry
 from nexus_writer_service.layout.esrf.names import unique_name
 from nexus_writer_service.layout.esrf.structure import collection
 from nexus_writer_service.layout.esrf.structure import entry as nxentry
@@ -26,15 +25,15 @@ class SequenceRecord:
     """The scans that an entry refers to.
 
     Args:
-        entry: of the sequence.
+        entry: name of the one of the sequence.
         file: absolute path of its file.
-        taken: names in the entry that the record cannot have, besides those of the entry itself.
+        taken: names in the entry that the record cannot have.
     """
 
-    def __init__(self, entry: Entry, file: str, taken: frozenset[str]) -> None:
-        self.name = unique_name(RECORD, {*entry.taken, *taken})
+    def __init__(self, entry: str, file: str, taken: frozenset[str]) -> None:
+        self.name = unique_name(RECORD, taken)
         """Name in the entry."""
-        self._entry = entry.name
+        self._entry = entry
         self._file = file
         self._numbers: list[int] = []
 

@@ -73,6 +73,13 @@ class Arrivals:
             else:
                 self._live.append(key)
 
+    def want(self, key: ScanKey) -> None:
+        """Somebody asks for a scan: it comes, also when it was passed over before."""
+        self.know(key)
+        self._unseen.pop(key, None)
+        if key not in self._live and key not in self._over:
+            self._live.append(key)
+
     def unseen(self, most: int) -> list[ScanKey]:
         """Scans that are to be glimpsed now."""
         return list(islice(self._unseen, most))

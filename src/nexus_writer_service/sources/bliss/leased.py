@@ -9,6 +9,7 @@ from nexus_writer_service.errors import SessionTakenError
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.events import ScanEvent
+from nexus_writer_service.model.states import EVERY_SESSION
 from nexus_writer_service.sources.bliss.holder import owner_text
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ class LeasedSource:
         self._read = [event for event in self._read if event.key != key]
         self._source.drop(key)
 
+    def tell(self, key: ScanKey) -> None:
+        """Tell a scan from its beginning, unless it is being told."""
+        self._source.tell(key)
+
     def interrupt(self) -> None:
         """Make a ``read`` in another thread return soon."""
         self._lease.interrupt()
@@ -78,16 +83,25 @@ class LeasedConnection:
     """Makes the source of a session's scans, under a lease that lasts until ``release``.
 
     Args:
-        session: name of the BLISS session.
+        session: name of the BLISS session; empty: all sessions of the database.
         environment: says where Redis or Beacon is (``store.redis_url``).
         serving: what asks for the lease, for people: the name of a device.
         since: when it was started.
+        role: of the writer: those of different roles save different scans of a session, so each
+            role has a lease of its own.
     """
 
     def __init__(
-        self, session: str, environment: Mapping[str, str], serving: str, since: datetime
+        self,
+        session: str,
+        environment: Mapping[str, str],
+        serving: str,
+        since: datetime,
+        *,
+        role: str = "",
     ) -> None:
         self._session = session
+        self._leased = ":".join(filter(None, (session or EVERY_SESSION, role)))
         self._environment = environment
         self._owner = owner_text(serving, since)
         self._lease: SessionLease | None = None
@@ -109,8 +123,8 @@ class LeasedConnection:
 
         url = redis_url(self._environment)
         with self._changing:
-            self._lease = SessionLease(url, self._session, self._owner, on_lost=self._on_lost)
-            source = BlissSource(url, self._session, backlog=backlog)
+            self._lease = SessionLease(url, self._leased, self._owner, on_lost=self._on_lost)
+            source = BlissSource(url, self._session or None, backlog=backlog)
             self._source = LeasedSource(source, self._lease, lambda: self._taken_by)
         return self._source
 

@@ -111,6 +111,7 @@ def _content(scan: ScanDescription, root: Fields, info: Fields) -> ScanDescripti
         plots=described_plots(info),
         technique=technique(info.object("nexuswriter").object("technique")),
         notes=_notes(info),
+        h5maps=info.object("h5maps").content,
     )
 
 

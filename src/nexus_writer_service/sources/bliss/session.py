@@ -179,6 +179,11 @@ class BlissSource:
         self._events = [event for event in self._events if event.key != key]
         self._stale = True
 
+    def tell(self, key: ScanKey) -> None:
+        """Tell a scan from its beginning, unless it is being told; nothing if there is none."""
+        if key not in self._scans:
+            self._arrivals.want(key)
+
     def close(self) -> None:
         """Let go of the connection. To read again connects again."""
         self._link.close()

@@ -1,0 +1,1 @@
+"""How BLISS finds its writer."""

@@ -1,0 +1,1 @@
+"""What BLISS 2.3 and later ask about the file of a scan."""

@@ -1,0 +1,5 @@
+"""Generators of metadata."""
+
+from nexus_writer_service.metadata import register_metadata_generators
+
+__all__ = ["register_metadata_generators"]

@@ -1,0 +1,1 @@
+"""Small things that BLISS takes from its writer."""

@@ -1,0 +1,1 @@
+"""The writer of ``SCAN_SAVING.writer = "hdf5"``."""

@@ -1,0 +1,391 @@
+"""Scans that bring maps of their files are written as mapped; all else holds as for the others."""
+
+import base64
+
+import h5py
+import numpy as np
+import pytest
+from tests.support_mapped import (
+    STREAM,
+    MappedBench,
+    entry,
+    group,
+    published,
+    soft,
+    with_attributes,
+)
+from tests.support_scan_writer import DIODE, ROBX
+
+from nexus_writer_service.model.states import ScanState
+from nexus_writer_service.model.verdict import Outcome
+
+pytestmark = pytest.mark.nonconforming("maps may say what they like; those of BLISS conform")
+
+MOTOR = {"type": "stream", "stream": "axis:robx"}
+DETECTOR = group("NXdetector", data=with_attributes(STREAM, units="V"))
+COLLECTION = group("NXcollection", diode=soft("/7.1/instrument/diode/data"))
+INSTRUMENT = group("NXinstrument", diode=DETECTOR, robx=group("NXpositioner", value=MOTOR))
+PLAIN = entry(title="a scan", instrument=INSTRUMENT, measurement=COLLECTION)
+
+
+def opened(bench, name="data.h5"):
+    return h5py.File(bench.folder / name, "r", locking=False)
+
+
+def written(bench, maps=None):
+    bench.prepare()
+    bench.points(ROBX, DIODE)
+    bench.end_with(maps)
+    return bench.status.verdict
+
+
+def test_points_stand_where_the_map_says_and_the_verdict_in_the_entry(tmp_path):
+    bench = MappedBench(tmp_path, {"data.h5": published(PLAIN)})
+    verdict = written(bench)
+    assert (verdict.outcome, verdict.warnings) == (Outcome.COMPLETE, ())
+    assert bench.state() is ScanState.OFF
+    with opened(bench) as file:
+        assert file["7.1/measurement/diode"][()].tolist() == [1, 2, 3, 4]
+        assert file["7.1/instrument/robx/value"][()].tolist() == [1, 2, 3, 4]
+        assert file["7.1/title"].asstr()[()] == "a scan"
+        assert file["7.1/writer/status"].asstr()[()] == "SUCCEEDED"
+
+
+def test_attributes_and_links_of_a_stream_are_there_with_its_first_point(tmp_path):
+    bench = MappedBench(tmp_path, {"data.h5": published(PLAIN)})
+    bench.prepare()
+    bench.settle()
+    with opened(bench) as file:
+        assert "title" in file["7.1"]
+        assert "diode" not in file.get("7.1/measurement", {})
+    bench.send(DIODE, 1.5)
+    bench.settle()
+    with opened(bench) as file:
+        assert file["7.1/instrument/diode/data"].attrs["units"] == "V"
+        assert file["7.1/measurement/diode"][()].tolist() == [1.5]
+    bench.end_with()
+
+
+def test_a_stream_goes_to_all_its_places_and_counts_once(tmp_path):
+    more = group("NXcollection", copy=with_attributes(STREAM, units="mV"))
+    first = entry(instrument=INSTRUMENT, more=more)
+    second = {"type": "group", "children": {"7.1": group("NXentry", diode=STREAM)}}
+    bench = MappedBench(tmp_path, {"data.h5": published(first), "b.h5": published(second)})
+    verdict = written(bench)
+    assert verdict.outcome is Outcome.COMPLETE
+    assert verdict.summary == "complete: 8 points in 2 channels"
+    with opened(bench) as file, opened(bench, "b.h5") as other:
+        assert file["7.1/more/copy"][()].tolist() == [1, 2, 3, 4]
+        assert file["7.1/more/copy"].attrs["units"] == "mV"
+        assert other["7.1/diode"][()].tolist() == [1, 2, 3, 4]
+        assert other["7.1/writer/status"].asstr()[()] == "SUCCEEDED"
+        assert other.attrs["NX_class"] == "NXroot"
+
+
+def every_item() -> dict:
+    values = np.array([[1, 2], [3, 4]], "<u2")
+    block = {"start": [0, 1], "stride": [1, 2], "count": [4, 2], "block": [1, 1]}
+    return {
+        "text": "snow ☃",
+        "empty": "",
+        "number": 3,
+        "real": 0.25,
+        "flag": True,
+        "list": [[1, 2], [3, 4]],
+        "mixed": [True, 2, 2.5],
+        "texts": ["a", "bc"],
+        "typed": {"type": "inline", "dtype": "float32", "value": ["nan", 1.5]},
+        "imaginary": {"type": "inline", "dtype": "complex128", "value": "(1+2j)"},
+        "bytes": {
+            "type": "inline_b64",
+            "dtype": "<u2",
+            "shape": [2, 2],
+            "value": base64.b64encode(values.tobytes()).decode(),
+        },
+        "rows": {"type": "compound", "columns": [["name", ["a", "bc"]], ["size", [1, 2]]]},
+        "diode": with_attributes(STREAM, units="V", limits=[0, 5]),
+        "soft": soft("/7.1/items/number"),
+        "outside": {"type": "external_link", "target_file": "other.h5", "target_path": "/x"},
+        "raw": {
+            "type": "external_binary_dataset",
+            "dtype": "<i4",
+            "shape": [3],
+            "files": [{"name": "PLACE/raw.bin", "offset": 4, "size": None}],
+        },
+        "virtual": {
+            "type": "virtual_dataset",
+            "attributes": {"units": "V"},
+            "dtype": "<f8",
+            "shape": [4, 4],
+            "virtual_sources": [
+                {
+                    "vspace": block,
+                    "src_file": "other.h5",
+                    "src_dataset": "/x",
+                    "src_space": {"start": [0, 0], "count": [4, 2]},
+                }
+            ],
+        },
+    }
+
+
+def test_every_type_of_item_is_written(tmp_path):
+    (tmp_path / "raw.bin").write_bytes(np.arange(9, 13, dtype="<i4").tobytes())
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["x"] = np.arange(8.0).reshape(4, 2)
+    items = every_item()
+    items["raw"]["files"][0]["name"] = str(tmp_path / "raw.bin")
+    found = published(entry(items=group("NXcollection", **items)))
+    bench = MappedBench(tmp_path, {"data.h5": found})
+    assert written(bench).outcome is Outcome.COMPLETE
+    with opened(bench) as file:
+        there = file["7.1/items"]
+        assert set(there) == set(items)
+        assert there["text"].asstr()[()] == "snow ☃"
+        assert there["empty"].asstr()[()] == ""
+        assert (there["number"].dtype, there["number"][()]) == (np.int64, 3)
+        assert (there["real"][()], bool(there["flag"][()])) == (0.25, True)
+        assert there["list"][()].tolist() == [[1, 2], [3, 4]]
+        assert there["mixed"][()].tolist() == [1.0, 2.0, 2.5]
+        assert there["texts"].asstr()[()].tolist() == ["a", "bc"]
+        np.testing.assert_array_equal(there["typed"][()], np.array([np.nan, 1.5], "f4"))
+        assert there["imaginary"][()] == 1 + 2j
+        assert (there["bytes"].dtype, there["bytes"][()].tolist()) == ("<u2", [[1, 2], [3, 4]])
+        assert there["rows"]["name"].tolist() == [b"a", b"bc"]
+        assert there["rows"]["size"].tolist() == [1, 2]
+        assert there["diode"].attrs["limits"].tolist() == [0, 5]
+        assert there["soft"][()] == 3
+        assert there["outside"][()].tolist() == [[0, 1], [2, 3], [4, 5], [6, 7]]
+        assert there["raw"][()].tolist() == [10, 11, 12]
+        assert there["virtual"].attrs["units"] == "V"
+        expected = np.full((4, 4), np.nan)
+        expected[:, 1::2] = np.arange(8.0).reshape(4, 2)
+        np.testing.assert_array_equal(there["virtual"][()], expected)
+
+
+BAD = {
+    "null": None,
+    "unknown type": {"type": "surprise"},
+    "ragged": [[1], [1, 2]],
+    "no stream name": {"type": "stream", "stream": ""},
+    "stream nobody has": {"type": "stream", "stream": "card:ghost"},
+    "stream as attribute": with_attributes(1, bad=STREAM),
+    "too large": 1 << 80,
+    "no base64": {"type": "inline_b64", "dtype": "<f8", "value": "!"},
+    "no type": {"type": "inline", "dtype": "object", "value": 1},
+    "unequal columns": {"type": "compound", "columns": [["a", [1]], ["b", [1, 2]]]},
+    "link to nothing": {"type": "soft_link"},
+    "no sources": {"type": "virtual_dataset", "dtype": "<f8", "shape": [2]},
+    "beyond the shape": {
+        "type": "virtual_dataset",
+        "dtype": "<f8",
+        "shape": [2],
+        "virtual_sources": [
+            {
+                "vspace": {"start": [1], "count": [2]},
+                "src_file": "x.h5",
+                "src_dataset": "/x",
+                "src_space": {"start": [0], "count": [2]},
+            }
+        ],
+    },
+    "negative": {"type": "virtual_dataset", "dtype": "<f8", "shape": [-2], "virtual_sources": [1]},
+    "no files": {"type": "external_binary_dataset", "dtype": "<f8", "shape": [2], "files": []},
+    "children of no group": {"type": "group", "children": [1]},
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_cannot_be_written_costs_itself_and_is_told_with_its_path(tmp_path, what):
+    found = published(PLAIN)
+    found["children"]["7.1"]["children"]["bad"] = BAD[what]
+    bench = MappedBench(tmp_path, {"data.h5": found})
+    verdict = written(bench)
+    assert verdict.outcome is Outcome.INCOMPLETE
+    (reason,) = verdict.reasons
+    assert "/7.1/bad" in reason
+    with opened(bench) as file:
+        assert file["7.1/measurement/diode"][()].tolist() == [1, 2, 3, 4]
+
+
+def test_names_that_hdf5_cannot_have_cost_themselves(tmp_path):
+    found = published(PLAIN)
+    for name in ("", ".", "..", "a/b", "a\0b"):
+        found["children"]["7.1"]["children"][name] = 1
+    bench = MappedBench(tmp_path, {"data.h5": found})
+    assert len(written(bench).reasons) == 5
+
+
+def test_maps_of_which_none_can_be_followed_fail_that_scan_with_the_reason(tmp_path):
+    bench = MappedBench(tmp_path, {"data.h5": {"type": "dataset", "value": 1}})
+    verdict = written(bench)
+    assert verdict.outcome is Outcome.FAILED
+    assert "not that of a group" in verdict.summary
+    assert not (tmp_path / "data.h5").exists()
+
+
+def test_groups_in_groups_without_end_are_refused(tmp_path):
+    deep = group()
+    for _ in range(100):
+        deep = group(below=deep)
+    found = published(PLAIN)
+    found["children"]["7.1"]["children"]["deep"] = deep
+    bench = MappedBench(tmp_path, {"data.h5": found})
+    assert "groups deep" in written(bench).summary
+
+
+def test_links_in_a_circle_hang_nobody(tmp_path):
+    loops = group("NXcollection", up=soft("/7.1"), a=soft("b"), b=soft("a"))
+    bench = MappedBench(tmp_path, {"data.h5": published(entry(instrument=INSTRUMENT, loops=loops))})
+    bench.prepare()
+    bench.points(ROBX, DIODE)
+    bench.end_with(None)
+    with opened(bench) as file:
+        assert set(file["7.1/loops"]) == {"up", "a", "b"}
+
+
+def test_files_outside_the_allowed_roots_are_refused_and_the_others_written(tmp_path):
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    second = {"type": "group", "children": {"7.1": group("NXentry", diode=STREAM)}}
+    maps = {"data.h5": published(PLAIN), "../outside.h5": published(second)}
+    bench = MappedBench(inside, maps, roots=(str(inside),))
+    verdict = written(bench)
+    assert verdict.outcome is Outcome.INCOMPLETE
+    assert "outside the allowed roots" in verdict.summary
+    assert not (tmp_path / "outside.h5").exists()
+    with opened(bench) as file:
+        assert file["7.1/measurement/diode"][()].tolist() == [1, 2, 3, 4]
+
+
+def test_the_last_map_adds_changes_and_takes_away(tmp_path):
+    first = entry(
+        title="a scan",
+        gone=1,
+        changed=2,
+        kind=group("NXcollection", inner=1),
+        instrument=INSTRUMENT,
+    )
+    first["children"]["7.1"]["attributes"]["dropped"] = 1
+    last = entry(title="a scan", changed="text", kind=5, end_time="late", instrument=INSTRUMENT)
+    last["children"]["7.1"]["attributes"]["added"] = 2
+    bench = MappedBench(tmp_path, {"data.h5": published(first)})
+    assert written(bench, {"data.h5": published(last)}).outcome is Outcome.COMPLETE
+    with opened(bench) as file:
+        found = file["7.1"]
+        assert "gone" not in found
+        assert found["changed"].asstr()[()] == "text"
+        assert found["kind"][()] == 5
+        assert found["end_time"].asstr()[()] == "late"
+        assert "dropped" not in found.attrs
+        assert found.attrs["added"] == 2
+
+
+def test_points_stay_where_they_are_when_the_last_map_moves_them(tmp_path):
+    first = entry(here=group("NXcollection", diode=STREAM))
+    last = entry(there=group("NXcollection", diode=STREAM))
+    bench = MappedBench(tmp_path, {"data.h5": published(first)})
+    verdict = written(bench, {"data.h5": published(last)})
+    assert any("no longer mapped" in text for text in verdict.warnings)
+    assert any("only at the end" in text for text in verdict.warnings)
+    with opened(bench) as file:
+        assert file["7.1/here/diode"][()].tolist() == [1, 2, 3, 4]
+        assert file["7.1/there/diode"][()].tolist() == [1, 2, 3, 4]
+
+
+def test_an_entry_of_another_scan_is_left_as_it_is(tmp_path):
+    written(MappedBench(tmp_path, {"data.h5": published(PLAIN)}))
+    other = MappedBench(tmp_path, {"data.h5": published(PLAIN)}, key="esrf:scan:02")
+    verdict = written(other)
+    assert verdict.outcome is Outcome.FAILED
+    assert "exists already" in verdict.summary
+
+
+def test_a_stream_in_the_root_gets_an_entry_for_the_verdict_and_never_takes_anothers_place(
+    tmp_path,
+):
+    bare = {"type": "group", "children": {"diode": STREAM}}
+    written(MappedBench(tmp_path, {"data.h5": published(bare)}))
+    other = MappedBench(tmp_path, {"data.h5": published(bare)}, key="esrf:scan:02", number=8)
+    verdict = written(other)
+    assert "/diode exists already" in verdict.summary
+    with opened(other) as file:
+        assert file["diode"][()].tolist() == [1, 2, 3, 4]
+        assert file["7.1/writer/status"].asstr()[()] == "SUCCEEDED"
+        assert file["8.1/writer/status"].asstr()[()] == "FAILED"
+
+
+def test_a_writer_that_is_started_again_goes_on_in_all_files(tmp_path):
+    second = {"type": "group", "children": {"7.1": group("NXentry", diode=STREAM)}}
+    maps = {"data.h5": published(PLAIN), "b.h5": published(second)}
+    first = MappedBench(tmp_path, maps)
+    first.prepare()
+    first.send(DIODE, 1, 2)
+    first.settle()
+    first.writer.suspend("stopped")
+    first.settle_until_over()
+    first.files.close()
+    again = MappedBench(tmp_path, maps)
+    assert written(again).outcome is Outcome.COMPLETE
+    with opened(again) as file, opened(again, "b.h5") as other:
+        assert file["7.1/instrument/diode/data"][()].tolist() == [1, 2, 3, 4]
+        assert other["7.1/diode"][()].tolist() == [1, 2, 3, 4]
+
+
+def test_a_plot_comes_with_the_last_stream_that_it_shows(tmp_path):
+    plot = group(
+        "NXdata", diode=soft("../instrument/diode/data"), robx=soft("../instrument/robx/value")
+    )
+    plot["attributes"] |= {"signal": "diode", "axes": ["robx"]}
+    found = entry(instrument=INSTRUMENT, plot=plot)
+    found["children"]["7.1"]["attributes"]["default"] = "plot"
+    bench = MappedBench(tmp_path, {"data.h5": published(found)})
+    bench.prepare()
+    bench.send(DIODE, 1)
+    bench.settle()
+    with opened(bench) as file:
+        assert "plot" not in file["7.1"]
+        assert "default" not in file["7.1"].attrs
+    bench.send(ROBX, 1)
+    bench.settle()
+    with opened(bench) as file:
+        assert set(file["7.1/plot"]) == {"diode", "robx"}
+        assert file["7.1"].attrs["default"] == "plot"
+    bench.end_with()
+
+
+def test_links_to_a_stream_without_points_are_left_out(tmp_path):
+    bench = MappedBench(tmp_path, {"data.h5": published(PLAIN)})
+    bench.prepare()
+    bench.points(ROBX)
+    bench.seal(DIODE, 0)
+    bench.end_with()
+    with opened(bench) as file:
+        assert "diode" not in file.get("7.1/measurement", {})
+        assert "data" not in file.get("7.1/instrument/diode", {})
+
+
+def test_a_channel_that_is_not_mapped_is_named(tmp_path):
+    bench = MappedBench(tmp_path, {"data.h5": published(entry(robx=MOTOR))})
+    verdict = written(bench)
+    assert verdict.outcome is Outcome.COMPLETE
+    assert verdict.warnings == ("not mapped, so not saved: the channels card:diode",)
+
+
+def test_the_place_of_the_verdict_is_the_writers(tmp_path):
+    bench = MappedBench(tmp_path, {"data.h5": published(entry(robx=MOTOR, diode=STREAM, writer=3))})
+    assert "the writer keeps its verdict there" in written(bench).summary
+    with opened(bench) as file:
+        assert file["7.1/writer/status"].asstr()[()] == "FAILED"
+
+
+def test_a_file_of_links_only_links_and_takes_nobodys_place(tmp_path):
+    link = {"type": "external_link", "target_file": "data.h5", "target_path": "/7.1"}
+    master = {"type": "group", "children": {"one_7.1": link}}
+    with h5py.File(tmp_path / "master.h5", "w") as file:
+        file["one_7.1"] = h5py.ExternalLink("elsewhere.h5", "/x")
+    bench = MappedBench(tmp_path, {"data.h5": published(PLAIN), "master.h5": published(master)})
+    assert written(bench).outcome is Outcome.COMPLETE
+    with h5py.File(tmp_path / "master.h5", "r", locking=False) as file:
+        assert file.get("one_7.1", getlink=True).filename == "elsewhere.h5"
+        assert file.get("one_7.1_2", getlink=True).filename == "data.h5"
