@@ -9,10 +9,12 @@ import numpy as np
 from nexus_writer_service.model.tree import (
     Attributes,
     Dataset,
+    ExternalDataset,
     ExternalLink,
     Filters,
     Group,
     ImageStack,
+    Instead,
     LocatedStack,
     Node,
     SoftLink,
@@ -67,6 +69,8 @@ def _row(node: Node, length: int) -> Row:
         case VirtualDataset():
             sources = [source.path for source in node.sources]
             return {"kind": "dataset", "virtual": sources, **_stored(node, list(node.shape))}
+        case ExternalDataset() | Instead():
+            raise TypeError(f"the classic layout has no {type(node).__name__}")
 
 
 def _stored(

@@ -14,6 +14,7 @@ from nexus_writer_service.model.tree import (
     Filters,
     Group,
     ImageStack,
+    Instead,
     Node,
     SoftLink,
     StreamDataset,
@@ -48,6 +49,8 @@ def _children(group: Group, above: str, indent: str, lengths: Mapping[str, int])
                 yield f"{indent}{name}: {node.attributes['NX_class']!s}"
                 yield from _attributes(node.attributes, indent + "  ")
                 yield from _children(node, path, indent + "  ", lengths)
+            case Instead():
+                yield f"{indent}{name}: taken away"
             case _:
                 more = "".join(f"  {line}" for line in _attributes(node.attributes, ""))
                 yield f"{indent}{name}: {_dataset(node, lengths.get(path, 0))}{more}"

@@ -78,6 +78,11 @@ def test_each_save_option_is_handed_on(options_of):
     )
 
 
+def test_maps_are_followed_where_bliss_asks_unless_a_layout_is_chosen(options_of):
+    assert options_of().follows == "auto"
+    assert options_of("--layout", "mapped").follows == "mapped"
+
+
 def test_each_option_is_explained_in_a_line():
     app = typer.Typer()
     app.command()(grouped(session_writer.run))

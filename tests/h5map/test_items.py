@@ -1,6 +1,7 @@
 """Values and nodes as items of a map, and back again."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from nexus_writer_service.hdf5.values import as_array
 from nexus_writer_service.layout.h5map.values import value
 from nexus_writer_service.model.tree import ExternalDataset, SoftLink
 
-VALUES = {
+VALUES: dict[str, Any] = {
     "text": "a ☃",
     "true": True,
     "int": -3,
@@ -57,7 +58,7 @@ def test_what_is_no_value_is_an_error(bad):
 
 
 def test_lists_without_end_are_refused():
-    deep: list = []
+    deep: list[Any] = []
     for _ in range(500):
         deep = [deep]
     with pytest.raises(LayoutError, match="deep"):

@@ -1,6 +1,7 @@
 """Scans that bring maps of their files are written as mapped; all else holds as for the others."""
 
 import base64
+from typing import Any
 
 import h5py
 import numpy as np
@@ -82,7 +83,7 @@ def test_a_stream_goes_to_all_its_places_and_counts_once(tmp_path):
         assert other.attrs["NX_class"] == "NXroot"
 
 
-def every_item() -> dict:
+def every_item() -> dict[str, Any]:
     values = np.array([[1, 2], [3, 4]], "<u2")
     block = {"start": [0, 1], "stride": [1, 2], "count": [4, 2], "block": [1, 1]}
     return {

@@ -69,17 +69,15 @@ class SavedOptions:
     compression: Annotated[
         CompressionScheme, option("--compression", "Of scans for which BLISS chose none.", _FILE)
     ] = CompressionScheme[DEFAULT_COMPRESSION]
-    follows: Annotated[
+    layout: Annotated[
         LayoutChoice,
-        option(
-            "--layout", "Follow the maps that scans bring (h5maps): auto where BLISS asks.", _FILE
-        ),
+        option("--layout", "Follow maps that scans bring (h5maps); auto: where BLISS asks.", _FILE),
     ] = LayoutChoice[AUTO]
     noconfig: Annotated[
         bool, option("--noconfig", "Ignore the session's device types and master files.", _FILE)
     ] = False
 
-    def layout(self) -> EsrfOptions:
+    def esrf(self) -> EsrfOptions:
         """The same, as the layout takes it."""
         return EsrfOptions(
             keepshape=self.keepshape,

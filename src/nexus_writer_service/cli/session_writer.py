@@ -45,8 +45,8 @@ def run(
     set_up(log)
     options = ProcessOptions(
         session=session,
-        layout=saved.layout(),
-        follows=saved.follows.value,
+        layout=saved.esrf(),
+        follows=saved.layout.value,
         data_writers=tuple(own.data_writer or ("external",)),
         roots=tuple(str(path.resolve()) for path in own.root or ()),
         profiling=own.resource_profiling.value,

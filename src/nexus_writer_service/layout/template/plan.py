@@ -59,6 +59,16 @@ class TemplatedPlan:
         return self._inner.file
 
     @property
+    def further(self) -> Mapping[str, tuple[str, ...]]:
+        """Other files that hold what was published."""
+        return self._inner.further
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What cannot be laid out."""
+        return self._inner.problems
+
+    @property
     def entries(self) -> tuple[str, ...]:
         """Names of the scan's entries."""
         return self._inner.entries
