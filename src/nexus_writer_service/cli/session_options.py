@@ -10,6 +10,7 @@ from nexus_writer_service.cli.log_options import LOG, option
 from nexus_writer_service.layout.esrf.storage import COMPRESSIONS
 from nexus_writer_service.service.profiling import SETTINGS
 from nexus_writer_service.service.session_service import EVERY_WRITER
+from nexus_writer_service.sources.generation import Generation
 
 Profiling = StrEnum("Profiling", {name: name for name in SETTINGS})  # type: ignore[misc]  # from the one list of settings
 
@@ -90,6 +91,10 @@ DataWriter = Annotated[
 RedisDataUrl = Annotated[
     str | None,
     option("--redis_url", "Default: REDIS_DATA_URL, else Beacon (BEACON_HOST).", _OURS),
+]
+SourceGeneration = Annotated[
+    Generation,
+    option("--source", "BLISS 1 (1.11), BLISS 2, or whichever uses the database.", _OURS),
 ]
 Root = Annotated[
     list[Path] | None,

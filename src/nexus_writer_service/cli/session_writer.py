@@ -52,6 +52,7 @@ from nexus_writer_service.cli.session_options import (
     ResourceProfiling,
     Root,
     SessionName,
+    SourceGeneration,
     Stackmca,
     StartSemaphoreFile,
 )
@@ -64,8 +65,9 @@ from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.service.disk_space import MEGABYTE, DiskWatch, free_bytes
 from nexus_writer_service.service.history_place import default_history
 from nexus_writer_service.service.sd_notify import ServiceManager
-from nexus_writer_service.sources.bliss.session import BlissSource
+from nexus_writer_service.service.session_writer import Source
 from nexus_writer_service.sources.bliss.store import redis_url
+from nexus_writer_service.sources.generation import Generation, source_of
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +98,7 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
     redirectstderr: RedirectStderr = False,
     data_writer: DataWriter = None,
     redis_data_url: RedisDataUrl = None,
+    source: SourceGeneration = Generation.AUTO,
     root: Root = None,
     grace: Grace = 5.0,
     history: History = None,
@@ -158,8 +161,8 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
         _slow_free_bytes if Patch.SLOWDISK in (patch or ()) else free_bytes,
     )
 
-    def connect(backlog: Backlog) -> BlissSource:
-        return BlissSource(redis_data_url or redis_url(os.environ), session, backlog=backlog)
+    def connect(backlog: Backlog) -> Source:
+        return source_of(source, redis_data_url or redis_url(os.environ), session, backlog)
 
     process = SessionProcess(options, connect, disk, ServiceManager.of(os.environ))
     raise typer.Exit(process.run())

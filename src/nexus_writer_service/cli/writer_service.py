@@ -43,7 +43,7 @@ class Patch(StrEnum):
 _NEEDED = (
     "nexus_writer_service.service.session_service",
     "nexus_writer_service.sources.bliss.lease",
-    "nexus_writer_service.sources.bliss.session",
+    "nexus_writer_service.sources.generation",
 )
 """Modules that are imported when a session starts."""
 

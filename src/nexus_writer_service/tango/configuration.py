@@ -23,6 +23,7 @@ from nexus_writer_service.tango.health import FaultPolicy
 
 _NUMBERS = ("required_disk_space", "recommended_disk_space", "reader_patience")
 _DURABILITIES = ("process", "power")
+_SOURCES = ("auto", "bliss1", "bliss2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,11 @@ class ConfiguredDevice(Device):
         default_value="",
         doc="Redis database of scans; else REDIS_DATA_URL, else what Beacon says",
     )
+    source = device_property(
+        dtype=str,
+        default_value=_SOURCES[0],
+        doc="Generation of BLISS: " + ", ".join(_SOURCES) + "; auto: whichever uses the database",
+    )
     history = device_property(
         dtype=str, default_value="", doc="File that keeps every verdict; else that of the user"
     )
@@ -187,7 +193,11 @@ class ConfiguredDevice(Device):
         return Configuration(
             options=options,
             connect=LeasedConnection(
-                self.session, self._environment(), self.get_name(), SystemClock().now()
+                self.session,
+                self._environment(),
+                self.get_name(),
+                SystemClock().now(),
+                _one_of("source", self.source, _SOURCES),
             ),
             fault_policy=FaultPolicy(_one_of("fault_policy", self.fault_policy, policies)),
             required_disk_space=int(self.required_disk_space * MEGABYTE),
