@@ -1,7 +1,8 @@
 """What BLISS 1.11 wrote into Redis, scan by scan, written again by tests.
 
 ``tests/data/bliss1/recordings/<kind>.jsonl.gz`` holds the commands of one kind of scans (made by
-``tests/lab/bliss111/record.py``); ``listings/<kind>.json`` what the writer of BLISS 1.11 made of them.
+``tests/lab/bliss111/record.py``); ``listings/<kind>.json`` what the writer of BLISS 1.11 made of
+them.
 """
 
 import gzip
@@ -75,7 +76,7 @@ class Bliss1Redis:
         """Do what BLISS did."""
         pipeline = self.client.pipeline(transaction=False)
         for command in commands:
-            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+            pipeline.execute_command(*command)
         pipeline.execute()
 
     def clear(self) -> None:

@@ -80,12 +80,8 @@ class FollowedScan:
         self._events_read = {self._key("_prepared"): _FIRST, self._key("_end"): _FIRST}
         self._streams: dict[bytes, DataStream] = {}
         self._expired: set[ChannelName] = set()
-        self._description, warnings = describe_scan(
-            key,
-            node,
-            info,
-            exception=_EXCEPTIONS.get(info.content.get("state"), "") if over else None,
-        )
+        ended_by = _EXCEPTIONS.get(str(info.content.get("state")), "") if over else None
+        self._description, warnings = describe_scan(key, node, info, exception=ended_by)
         self.announced = Announced(key, self._description, self._untold(warnings))
         """The first event."""
         self._late: list[str] = []
