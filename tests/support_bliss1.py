@@ -75,9 +75,13 @@ class Bliss1Redis:
     def write(self, commands: Iterable[Command]) -> None:
         """Do what BLISS did."""
         pipeline = self.client.pipeline(transaction=False)
-        for command in commands:
+        told = list(commands)
+        for command in told:
             pipeline.execute_command(*command)
-        pipeline.execute()
+        for command, answer in zip(told, pipeline.execute(raise_on_error=False), strict=True):
+            # A stream is made with an entry 0-1, also where there is one already.
+            if isinstance(answer, Exception) and b"0-1" not in command:
+                raise answer
 
     def clear(self) -> None:
         """Forget everything."""

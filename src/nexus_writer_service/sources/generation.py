@@ -61,7 +61,7 @@ def recognised(url: str, session: str) -> Generation:
     raise SourceUnavailableError(
         f"Redis at {name} holds no scans, neither of BLISS 1 nor of BLISS 2: it has not been set "
         f"up for blissdata yet, session {session!r} of BLISS 1 has not been started yet, or it is "
-        "not the database of scans. Where only one of them can come, say so: source bliss1 or bliss2"
+        "not the database of scans. Where only one can come, say so: source bliss1 or bliss2"
     )
 
 

@@ -1,17 +1,21 @@
 """Scans of one kind, run by a BLISS 1.11 session without hardware.
 
-usage: scans.py KIND WRITER BASE_PATH
+usage: scans.py OUT WRITER KIND...      all of one session: "esrf_policy" is of another one
 
-Prints one line per scan: its node's name, its state as BLISS sees it, the points of its channels.
+Files go to OUT/test_session/KIND (those of the ESRF data policy where the session is told to), and
+OUT/dump/KIND.json says how the scans ended and what points BLISS has of them.
 """
 
 import json
+import os
 import sys
+import traceback
 import warnings
 
 warnings.simplefilter("ignore")
 import bliss  # noqa: E402, F401 - patches the interpreter, so it is imported first
 import gevent  # noqa: E402
+import numpy  # noqa: E402
 from bliss import current_session  # noqa: E402
 from bliss.common import scans  # noqa: E402
 from bliss.config import static  # noqa: E402
@@ -68,7 +72,9 @@ def aborted():
     """Ctrl-C while it runs."""
     scan = scans.loopscan(50, 0.05, device("diode1"), run=False)
     running = gevent.spawn(scan.run)
-    gevent.sleep(0.6)
+    with gevent.Timeout(60):
+        while not (scan.node and len(scan.get_data().get("timer:elapsed_time", ())) > 3):
+            gevent.sleep(0.1)
     running.kill(KeyboardInterrupt)
     return [scan]
 
@@ -109,24 +115,49 @@ KINDS = (
 )
 
 
-def main():
-    """Run the kind that is asked for."""
-    kind, writer, base_path = sys.argv[1:4]
-    session = device("esrf_session" if kind == POLICY else "test_session")
-    session.setup()
+def told(scan):
+    """What BLISS knows of a scan that is over."""
+    info = scan.node.info.get_all()
+    return {
+        "node": scan.node.db_name,
+        "number": info["scan_nb"],
+        "save": info["save"],
+        "filename": info["filename"],
+        "state": scan.state.name,
+        "data": {name: numpy.asarray(values).tolist()
+                 for name, values in scan.get_data().items() if name != "scans"},
+    }
+
+
+def run(kind, out, writer):
+    """Run a kind; how its scans ended."""
     saving = current_session.scan_saving
     saving.writer = writer
     if kind != POLICY:
-        saving.base_path, saving.template, saving.data_filename = base_path, "{session}", kind
-    try:
-        for scan in {one.__name__: one for one in KINDS}[kind]():
-            points = {name: len(data) for name, data in scan.get_data().items()}
-            print(
-                "SCAN " + json.dumps({"node": scan.node.db_name, "state": scan.state.name,
-                                      "points": points}), flush=True
-            )
-    finally:
-        session.close()
+        saving.base_path, saving.template, saving.data_filename = out, "{session}/" + kind, kind
+    for name in ("robx", "roby"):
+        device(name).move(0)
+    return [told(scan) for scan in {one.__name__: one for one in KINDS}[kind]()]
+
+
+def main():
+    """Run the kinds that are asked for."""
+    out, writer, *kinds = sys.argv[1:]
+    os.makedirs(os.path.join(out, "dump"), exist_ok=True)
+    session = device("esrf_session" if POLICY in kinds else "test_session")
+    session.setup()
+    for kind in kinds:
+        try:
+            scans = run(kind, out, writer)
+        except Exception:
+            print(kind, "did not run:", file=sys.stderr)
+            traceback.print_exc()
+            continue
+        verdicts = [{"state": one["state"]} for one in scans]
+        with open(os.path.join(out, "dump", f"{kind}.json"), "w") as file:
+            json.dump({"error": "", "verdicts": verdicts, "scans": scans}, file)
+        print(kind, *(one["node"] for one in scans), flush=True)
+    session.close()
 
 
 main()

@@ -103,9 +103,9 @@ class DataStream(ABC):
 
     def _place(self, entry: Entry) -> tuple[int, int]:
         """Index of the first point of an entry, and how many it holds."""
+        said = field_of(entry, b"__NPOINTS__")
         try:
-            index = int(entry[0].partition(b"-")[0]) - 1
-            count = int(field_of(entry, b"__NPOINTS__"))
+            index, count = int(entry[0].partition(b"-")[0]) - 1, int(said)
         except ValueError as error:
             raise DecodeError("it does not say which points it holds") from error
         if index < 0 or count < 0:
