@@ -205,7 +205,9 @@ class Bliss1Source:
                 block=wait if hold else None,
             )
         with collector_paused():
-            replies = {bytes(key): entries for key, entries in self._link.take_streams()}
+            # An entry that is gone by the time it wakes us (each stream is made with one) leaves
+            # an empty list [Redis 7.0].
+            replies = {bytes(key): found for key, found in self._link.take_streams() if found}
             self._take_data({key: replies[key] for key in replies.keys() & data.keys()}, data)
         for key in replies.keys() & control.keys():
             control[key].hear(key, replies[key])

@@ -216,7 +216,8 @@ class _Walk:
         keys = list(self._after)
         ids = [after for _, after in self._after.values()]
         self._link.ask_streams([key.encode() for key in keys], ids, count=500, block=wait or None)
-        replies = {key.decode(): entries for key, entries in self._link.take_streams()}
+        # An entry that is gone by the time it wakes us leaves an empty list [Redis 7.0].
+        replies = {key.decode(): found for key, found in self._link.take_streams() if found}
         self._quiet = not replies
         events: list[Event] = []
         for key in sorted(replies, key=_order):
