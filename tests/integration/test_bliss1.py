@@ -68,6 +68,18 @@ def test_the_entry_says_how_the_scan_ended(
         assert file["1.1/end_reason"].asstr()[()] == reason
 
 
+def test_the_sample_of_a_dataset_is_that_of_its_collection(
+    bliss1: Bliss1Redis, redis_url: str, tmp_path: Path
+) -> None:
+    bliss1.write(recording("esrf_policy", tmp_path))
+    with bliss1_writer(redis_url, "esrf_session") as writer:
+        for node in scans_of("esrf_policy"):
+            writer.verdict(node)
+    (path, _) = sorted(tmp_path.rglob("sample1_ds*.h5"))
+    with h5py.File(path, "r") as file:
+        assert file["1.1/sample/name"].asstr()[()] == "sample1"
+
+
 def test_a_scan_that_is_not_to_be_saved_leaves_no_file(
     bliss1: Bliss1Redis, redis_url: str, tmp_path: Path
 ) -> None:

@@ -192,17 +192,16 @@ class ConfiguredDevice(Device):
         policies = [policy.value for policy in FaultPolicy]
         return Configuration(
             options=options,
-            connect=LeasedConnection(
-                self.session,
-                self._environment(),
-                self.get_name(),
-                SystemClock().now(),
-                _one_of("source", self.source, _SOURCES),
-            ),
+            connect=self._connection(),
             fault_policy=FaultPolicy(_one_of("fault_policy", self.fault_policy, policies)),
             required_disk_space=int(self.required_disk_space * MEGABYTE),
             recommended_disk_space=int(self.recommended_disk_space * MEGABYTE),
         )
+
+    def _connection(self) -> LeasedConnection:
+        generation = _one_of("source", self.source, _SOURCES)
+        environment, since = self._environment(), SystemClock().now()
+        return LeasedConnection(self.session, environment, self.get_name(), since, generation)
 
     def _check_numbers(self) -> None:
         for name in _NUMBERS:

@@ -17,6 +17,8 @@ Entry = list[Any]
 
 SCANS = ("scan", "scan_group")
 CHANNELS = ("channel", "lima", "node_ref_channel")
+_SNAPSHOT = "dataset_metadata_snapshot"
+"""Where the scan info of BLISS 2 has the metadata of a dataset."""
 PREPARED, END = "PREPARED_SCAN", "END_SCAN"
 
 
@@ -47,6 +49,23 @@ class Info:
 
     content: Mapping[str, Any]
     warnings: tuple[str, ...] = field(default=())
+
+    def below(self, *above: "Info") -> "Info":
+        """The info of a scan that also has the metadata of its dataset.
+
+        Args:
+            above: infos of the nodes above it, the next one first, whose word counts.
+        """
+        metadata: dict[str, Any] = {}
+        for info in above:
+            said = {name: one for name, one in info.content.items() if not name.startswith("__")}
+            metadata = {**said, **metadata}
+        known = self.content.get(_SNAPSHOT)
+        if isinstance(known, Mapping):
+            metadata |= known
+        return Info(
+            {**self.content, _SNAPSHOT: metadata} if metadata else self.content, self.warnings
+        )
 
     @staticmethod
     def decoded(key: str, fields: Mapping[bytes, bytes]) -> "Info":

@@ -291,10 +291,17 @@ class Bliss1Source:
             scan.learn(name, known, said, has_data=bool(exists))
 
     def _info_of(self, db_name: str) -> Info | None:
-        """The info of a scan; None when Redis does not hold it any more."""
-        (answer,) = self._request((b"HGETALL", f"{db_name}_info"))
-        fields = fields_of(answer)
-        return Info.decoded(f"{db_name}_info", fields) if fields else None
+        """The info of a scan; None when Redis does not hold it any more.
+
+        The ESRF data policy keeps metadata in the nodes above: the dataset's, then the collection's.
+        """
+        dataset = db_name.rpartition(":")[0]
+        keys = [f"{name}_info" for name in (db_name, dataset, dataset.rpartition(":")[0])]
+        answers = self._request(*((b"HGETALL", key) for key in keys))
+        own, *above = (
+            Info.decoded(key, fields_of(answer)) for key, answer in zip(keys, answers, strict=True)
+        )
+        return own.below(*above) if own.content or own.warnings else None
 
     def _located(self, event: Scans) -> Scans:
         """References that say where their scans are saved."""
