@@ -293,7 +293,7 @@ class Bliss1Source:
     def _info_of(self, db_name: str) -> Info | None:
         """The info of a scan; None when Redis does not hold it any more.
 
-        The ESRF data policy keeps metadata in the nodes above: the dataset's, then the collection's.
+        The ESRF data policy keeps metadata in the nodes above: the dataset's, the collection's.
         """
         dataset = db_name.rpartition(":")[0]
         keys = [f"{name}_info" for name in (db_name, dataset, dataset.rpartition(":")[0])]
