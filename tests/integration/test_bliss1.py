@@ -1,9 +1,11 @@
 """Scans of BLISS 1.11 from Redis to files, as the lab recorded them."""
 
+import pickle
 import random
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 from tests.support_bliss1 import Bliss1Redis, Command, recording, scans_of
 from tests.support_bliss1_files import bliss1_writer, missing_channels
@@ -66,6 +68,76 @@ def test_the_entry_says_how_the_scan_ended(
         writer.verdict(node)
     with h5py.File(tmp_path / kind / "test_session" / f"{kind}.h5", "r") as file:
         assert file["1.1/end_reason"].asstr()[()] == reason
+
+
+def _lima(scan: str, folder: Path) -> tuple[list[Command], list[Command]]:
+    """What BLISS 1 publishes of a camera with five frames, three in a file: nodes, and progress."""
+    folder.mkdir(parents=True)
+    pixels = np.arange(5 * 6, dtype="u2").reshape(5, 2, 3)
+    for number, frames in enumerate((pixels[:3], pixels[3:])):
+        with h5py.File(folder / f"cam_{number:04d}.h5", "w") as file:
+            file["entry_0000/instrument/cam/data"] = frames
+    parent, node = f"{scan}:timer", f"{scan}:timer:cam:image"
+    info = {
+        "fullname": "cam:image",
+        "dtype": np.uint16,
+        "shape": (1, 2, 3),
+        "unit": None,
+        "saving_mode": "AUTO_FRAME",
+        "saving_format": "HDF5",
+        "saving_directory": str(folder),
+        "saving_prefix": "cam_",
+        "saving_suffix": ".h5",
+        "saving_index_format": "%04d",
+        "saving_next_number": 0,
+        "saving_frame_per_file": 3,
+        "saving_frame_per_acquisition": 5,
+        "lima_version": "1.9.20",
+        "user_instrument_name": "instrument",
+        "user_detector_name": "cam",
+    }
+    pairs = [part for name, one in info.items() for part in (name, pickle.dumps(one, protocol=4))]
+    nodes: list[list[bytes | str]] = [
+        ["HSET", f"{node}_info", *pairs],
+        ["HSET", node, "version", "v1.1", "node_type", "lima", "name", "cam:image"],
+        ["XADD", f"{node}_data", "0-1", "key", "value"],
+        ["XDEL", f"{node}_data", "0-1"],
+        ["XADD", f"{parent}_children_list", "*", "__EVENT__", "NEW_NODE", "db_name", node],
+    ]
+    progress: list[list[bytes | str]] = []
+    for number, (ready, saved) in enumerate([(0, -1), (3, 2), (4, 4)], 1):
+        status = {"server_url": "cam", "last_image_ready": ready, "last_image_saved": saved}
+        said = pickle.dumps(status, protocol=4)
+        event = ["__EVENT__", "LIMAIMAGESTATUS", "__STATUS__", said]
+        progress.append(["XADD", f"{node}_data", str(number), *event])
+    return _as_bytes(nodes), _as_bytes(progress)
+
+
+def _as_bytes(commands: list[list[bytes | str]]) -> list[Command]:
+    return [[p.encode() if isinstance(p, str) else p for p in one] for one in commands]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["live", "late"])
+def test_frames_of_a_lima_server_are_read_through_the_file(
+    bliss1: Bliss1Redis, redis_url: str, tmp_path: Path, *, late: bool
+) -> None:
+    commands = recording("loopscan", tmp_path)
+    (node,) = scans_of("loopscan")
+    nodes, progress = _lima(node, tmp_path / "loopscan" / "test_session" / "scan0001")
+    (prepared,) = [n for n, one in enumerate(commands) if b"PREPARED_SCAN" in one]
+    (end,) = [n for n, one in enumerate(commands) if b"END_SCAN" in one]
+    story = [*commands[:prepared], *nodes, *commands[prepared:end], *progress, *commands[end:]]
+    if late:
+        bliss1.write(story)
+    with bliss1_writer(redis_url) as writer:
+        for command in [] if late else story:
+            bliss1.write([command])
+        verdict = writer.verdict(node)
+        assert verdict.outcome is Outcome.COMPLETE, verdict.summary
+    file = tmp_path / "loopscan" / "test_session" / "loopscan.h5"
+    with h5py.File(file, "r") as root:
+        pixels = root["1.1/measurement/image"]
+        np.testing.assert_array_equal(pixels, np.arange(30).reshape(5, 2, 3))
 
 
 def test_the_sample_of_a_dataset_is_that_of_its_collection(

@@ -187,3 +187,38 @@ def test_a_status_that_cannot_be_read_costs_the_images_that_follow() -> None:
     assert isinstance(lost, Lost)
     assert (lost.start, lost.stop) == (4, None)
     assert "last_image_ready is no number" in lost.reason
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.floats(allow_nan=False).map(np.float64),
+            st.floats(allow_nan=False),
+            st.integers(0, 9).map(np.uint32),
+        ),
+        max_size=30,
+    ),
+    st.integers(3, 5),
+)
+def test_values_of_like_pickles_are_those_of_each_pickle(values: list[Any], protocol: int) -> None:
+    entries = [block(index, value, 1) for index, value in enumerate(values)]
+    for (_, fields), value in zip(entries, values, strict=True):
+        fields[-1] = pickle.dumps(value, protocol=protocol)
+    found = [
+        value for _, part in told(NumberStream(KEY, FLOATS).receive(entries)) for value in part
+    ]
+    assert found == [float(value) for value in values]
+
+
+@given(st.lists(st.lists(st.integers(0, 2**32 - 1), min_size=2, max_size=2), max_size=20))
+def test_spectra_of_like_pickles_are_those_of_each_pickle(spectra: list[list[int]]) -> None:
+    stream = NumberStream(KEY, Channel(NAME, np.dtype("u4"), (2,)))
+    entries = [block(n, np.array(one, "u4"), 1) for n, one in enumerate(spectra)]
+    assert [row for _, part in told(stream.receive(entries)) for row in part] == spectra
+
+
+def test_fortran_order_is_kept_in_like_pickles() -> None:
+    stream = NumberStream(KEY, Channel(NAME, np.dtype("f8"), (2, 3)))
+    images = [np.asfortranarray(np.arange(6.0).reshape(2, 3) * n) for n in range(3)]
+    ((_, found),) = told(stream.receive([block(n, one, 1) for n, one in enumerate(images)]))
+    assert found == [one.tolist() for one in images]
