@@ -108,7 +108,7 @@ def _lima(scan: str, folder: Path) -> tuple[list[Command], list[Command]]:
     for number, (ready, saved) in enumerate([(0, -1), (3, 2), (4, 4)], 1):
         status = {"server_url": "cam", "last_image_ready": ready, "last_image_saved": saved}
         said = pickle.dumps(status, protocol=4)
-        event = ["__EVENT__", "LIMAIMAGESTATUS", "__STATUS__", said]
+        event: list[bytes | str] = ["__EVENT__", "LIMAIMAGESTATUS", "__STATUS__", said]
         progress.append(["XADD", f"{node}_data", str(number), *event])
     return _as_bytes(nodes), _as_bytes(progress)
 

@@ -1,13 +1,15 @@
 """Which generation of BLISS uses a database."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from tests.support_bliss1 import Bliss1Redis, recording
 
-from nexus_writer_service.errors import SourceUnavailableError
+from nexus_writer_service.errors import SessionTakenError, SourceUnavailableError
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.description import ScanKey
+from nexus_writer_service.sources.bliss.leased import LeasedConnection
 from nexus_writer_service.sources.bliss.session import BlissSource
 from nexus_writer_service.sources.bliss1.session import Bliss1Source
 from nexus_writer_service.sources.bliss1.store import database_url
@@ -75,3 +77,24 @@ def test_scans_of_both_generations_are_looked_for(redis_url: str) -> None:
 )
 def test_bliss_1_keeps_scans_in_database_1(url: str, expected: str) -> None:
     assert database_url(url) == expected
+
+
+def test_the_device_s_source_serves_bliss_1_under_a_lease(empty_server: RedisServer) -> None:
+    environment = {"REDIS_DATA_URL": empty_server.url}
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    first, second = (
+        LeasedConnection("test_session", environment, name, now, "bliss1") for name in ("a", "b")
+    )
+    database = Bliss1Redis(empty_server.url)
+    try:
+        source = first(Backlog())
+        assert source.read(0.0) == []
+        with pytest.raises(SessionTakenError, match="served by another writer: a "):
+            second(Backlog()).read(0.0)
+        database.write(recording("ascan"))
+        (event, *_) = source.read(10.0)
+        assert event.key.startswith("test_session:")
+    finally:
+        first.release()
+        second.release()
+        database.clear()

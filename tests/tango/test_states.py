@@ -111,6 +111,7 @@ def left_behind(server) -> tuple[int, int]:
         ("reader_patience", "-1", "the property reader_patience is -1"),
         ("fault_policy", "never", "the property fault_policy is 'never'"),
         ("durability", "eternal", "the property durability is 'eternal'"),
+        ("source", "bliss3", "the property source is 'bliss3'"),
         ("compression", "zip", "the property compression is 'zip'"),
         ("data_roots", "data", "relative"),
         ("history", "history.sqlite", "relative"),
