@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from tests.support_any_scan import spoilt_documents
 
 from nexus_writer_service.model.description import Content
 from nexus_writer_service.sources.bliss1.description import (
@@ -165,3 +167,16 @@ def test_what_cannot_be_read_of_the_info_is_left_out_and_told() -> None:
         "'title' of k_info in Redis is left out: the pickle names os.system, which is not allowed",
     )
     assert warnings == ()
+
+
+@given(spoilt_documents())
+def test_any_info_describes_a_scan(document: Any) -> None:
+    found = document.get("info")
+    info = found if isinstance(found, dict) else {}
+    channels = [
+        ChannelNode(Node(f"{NODE.db_name}:{name}", "channel", name), Info(one))
+        for name, one in info.items()
+        if isinstance(one, dict)
+    ]
+    scan, _ = describe_scan(scan_key(NODE.db_name, Info(info)), NODE, Info(info), channels)
+    assert scan.key.startswith(NODE.db_name)

@@ -1,6 +1,7 @@
 """The source of BLISS 1 on a real Redis: what it tells, whatever becomes of nodes and server."""
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,51 @@ def test_a_scan_that_is_deleted_has_vanished(bliss1: Bliss1Redis, redis_url: str
         now[0] += 10
         events = source.read(0.0)
     assert [type(event) for event in events] == [Vanished]
+
+
+def test_data_that_are_deleted_while_the_scan_runs_are_told_as_lost(
+    bliss1: Bliss1Redis, redis_url: str
+) -> None:
+    commands = recording("ascan")
+    (node,) = scans_of("ascan")
+    (end,) = [place for place, command in enumerate(commands) if b"END_SCAN" in command]
+    later = [0.0]
+    with Bliss1Source(
+        redis_url, "test_session", backlog=ALL, clock=lambda: time.monotonic() + later[0]
+    ) as source:
+        bliss1.write(commands[:end])
+        events = source.read(0.0)
+        while len(points(events, next(iter(source.active))).get("axis:robx", [])) < 5:
+            events += source.read(0.0)
+        bliss1.client.delete(f"{node}:axis:robx_data")
+        later[0] += 10
+        (lost,) = source.read(0.0)
+        assert isinstance(lost, Lost)
+        assert (lost.channel, lost.start, lost.stop) == ("axis:robx", 5, None)
+        bliss1.write(commands[end:])
+        assert isinstance(read_all(source)[-1], Ended)
+
+
+def test_a_database_that_was_emptied_is_waited_for_half_a_minute(
+    bliss1: Bliss1Redis, redis_url: str
+) -> None:
+    commands = recording("ascan")
+    later = [0.0]
+    with Bliss1Source(
+        redis_url, "test_session", backlog=ALL, clock=lambda: time.monotonic() + later[0]
+    ) as source:
+        bliss1.write(commands[: len(commands) // 2])
+        source.read(0.0)
+        bliss1.clear()
+        for _ in range(3):
+            later[0] += 6
+            assert source.read(0.0) == []
+        for _ in range(4):
+            later[0] += 6
+            events = source.read(0.0)
+            if events:
+                break
+        assert [type(event) for event in events] == [Vanished]
 
 
 def test_a_server_that_comes_back_goes_on(tmp_path: Path) -> None:

@@ -36,6 +36,14 @@ def block(index: int, value: Any, count: int | None = None) -> Entry:
     ]
 
 
+def lists_in_lists() -> Any:
+    """A few bytes of pickle that would be 10 ** 20 numbers."""
+    value: Any = [1.0]
+    for _ in range(20):
+        value = [value] * 10
+    return value
+
+
 def point(index: int, value: float) -> Entry:
     return block(index, np.float64(value), 1)
 
@@ -97,6 +105,9 @@ def test_spectra_of_another_length_make_the_length_vary() -> None:
         ([b"1-0", [b"__EVENT__", b"CHANNELDATA"]], "__NPOINTS__ is missing"),
         ([b"x-0", block(0, [1.0])[1]], "does not say which points"),
         (block(-1, [1.0]), "points from -1"),
+        (block(0, [[1.0], [1.0, 2.0]]), "points of different lengths"),
+        (block(0, lists_in_lists(), 10), "more than 1000000 values"),
+        (block(0, [[]], 1), "a point of shape"),
         ([b"1-0", [*block(0, [1.0])[1][:-1], b"\x80\x02cos\nsystem\n."]], "names os.system"),
     ],
 )

@@ -25,6 +25,7 @@ from nexus_writer_service.model.events import (
 )
 from nexus_writer_service.sources.bliss1.nodes import Entry, event_of, field_of
 from nexus_writer_service.sources.bliss1.pickles import load
+from nexus_writer_service.sources.bliss1.values import array_of
 
 EXPIRED = "its data are no longer in Redis: they have expired, or were deleted"
 
@@ -150,10 +151,7 @@ class NumberStream(DataStream):
 
     def _batch(self, value: Any, count: int) -> np.ndarray[Any, Any]:
         """Points as an array of shape (points, *point)."""
-        try:
-            data = np.asarray(value)
-        except ValueError as error:
-            raise DecodeError(f"points of different lengths in one block: {error}") from error
+        data = array_of(value)
         if count == 1 and data.ndim == len(self._announced.shape):
             data = data[np.newaxis]
         dtype = self._announced.dtype
@@ -244,7 +242,7 @@ class SequenceStream(DataStream):
         index, count = self._place(entry)
         if count == 0 or index + count <= self._next:
             return []
-        names = np.atleast_1d(np.asarray(load(field_of(entry, b"__DATA__"))))
+        names = np.atleast_1d(array_of(load(field_of(entry, b"__DATA__"))))
         if names.dtype.kind not in "US" or names.shape != (count,):
             raise DecodeError(f"{count} names of scans are announced, it holds others")
         events = self._gap(index)

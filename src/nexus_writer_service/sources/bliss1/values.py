@@ -24,6 +24,18 @@ def plain(value: Any) -> Json:
     return _plain(value, iter(range(_MOST_VALUES)), 0)
 
 
+def array_of(value: Any) -> np.ndarray[Any, Any]:
+    """The points in a value.
+
+    Raises:
+        DecodeError: they are of different lengths, or a list holds itself many times over.
+    """
+    try:
+        return np.asarray(plain(value) if isinstance(value, list | tuple) else value)
+    except ValueError as error:
+        raise DecodeError(f"points of different lengths in one block: {error}") from error
+
+
 def _plain(value: Any, budget: Iterator[int], depth: int) -> Json:
     if next(budget, None) is None:
         raise DecodeError(f"more than {_MOST_VALUES} values")

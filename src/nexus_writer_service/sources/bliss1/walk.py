@@ -37,6 +37,7 @@ from nexus_writer_service.sources.bliss1.nodes import (
 )
 from nexus_writer_service.sources.bliss1.pickles import load
 from nexus_writer_service.sources.bliss1.store import database_url
+from nexus_writer_service.sources.bliss1.values import array_of
 
 _WAIT = 1.0
 _FIRST = b"0-0"
@@ -290,7 +291,7 @@ def _points(entry: Entry) -> tuple[int, np.ndarray[Any, Any]]:
     try:
         start = int(entry[0].partition(b"-")[0]) - 1
         count = int(field_of(entry, b"__NPOINTS__"))
-        data = np.asarray(load(field_of(entry, b"__DATA__")))
+        data = array_of(load(field_of(entry, b"__DATA__")))
     except DecodeError:
         raise
     except ValueError as error:
