@@ -28,8 +28,11 @@ demo: $(VENV)/.demo redis
 demo-bluesky: $(VENV)/.demo-bluesky
 	$(BIN)/python examples/bluesky_nxwriter.py
 
+# Most of the time tests wait, so there is one process more than the machine has cores.
+TEST_PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+
 test: venv redis
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal $(PYTEST_ARGS)
 
 # What changed in the layout shows in 'git diff'.
 trees: venv

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -31,22 +32,33 @@ def entry(node: Node, name: str = "data") -> Group:
     return at(f"/1.1/{name}", node, classes)
 
 
-def run_python(code: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run code in a process of its own, with HDF5's default locking."""
+def run_python(
+    code: str, *arguments: str, check: bool = True, timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """Run code in a process of its own, with HDF5's default locking.
+
+    When it takes too long, processes that it made end with it.
+    """
     environment = {
         name: value for name, value in os.environ.items() if name != "HDF5_USE_FILE_LOCKING"
     }
-    done = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-c", code, *arguments],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
         env=environment,
-        check=False,
+        process_group=0,
     )
-    if check and done.returncode:
-        raise AssertionError(f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
-    return done
+    try:
+        stdout, stderr = process.communicate(timeout=timeout)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    if check and process.returncode:
+        raise AssertionError(f"exit code {process.returncode}\n{stdout}\n{stderr}")
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
 _READ = """

@@ -99,3 +99,8 @@ def recorded(path: Path, *statuses: ScanStatus) -> History:
         history.record(status)
     history.close()
     return history
+
+
+def names(scans):
+    """Their names, in their order."""
+    return [scan.name for scan in scans]

@@ -76,6 +76,7 @@ def _esrf_entry(entry: h5py.Group) -> None:
         measurement[name.partition("/")[0]] = h5py.SoftLink(target)
     application = group(entry, "fluorescence", "NXsubentry")
     dataset(application, "definition", "APPxrf")
+    group(application, "source", "NXsource")
     application["i0"] = h5py.SoftLink(f"{entry.name}/measurement/diode1")
     plot = group(entry, "plot", "NXdata", signal="diode1", auxiliary_signals=["diode2"])
     plot.attrs["axes"] = ["robx"]

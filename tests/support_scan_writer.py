@@ -55,6 +55,7 @@ class Bench:
         disk=None,
         options=None,
         file_options=None,
+        layout=None,
         **more,
     ) -> None:
         self.clock = FakeClock()
@@ -66,7 +67,7 @@ class Bench:
             board=StatusBoard(),
             clock=self.clock,
             disk=self.disk,
-            layout=lambda scan: plan(scan, options or EsrfOptions()),
+            layout=layout or (lambda scan: plan(scan, options or EsrfOptions())),
             profiler=Profiler(profiling),
             version="1.2.3",
             record=self.recorded.append,

@@ -28,7 +28,7 @@ log = logging.getLogger("nexus_writer_service.test")
 
 
 def test_records_below_warning_go_to_stdout_the_others_to_stderr(capsys):
-    set_up(LogOptions(level="info"))
+    set_up(LogOptions(log="info"))
     log.info("all is well")
     log.warning("look here")
     out, err = capsys.readouterr()
@@ -47,7 +47,7 @@ def test_the_default_level_is_warning(capsys):
 
 
 def test_stdout_can_be_kept_quiet(capsys):
-    set_up(LogOptions(level="INFO", no_stdout=True))
+    set_up(LogOptions(log="INFO", nologstdout=True))
     log.info("all is well")
     assert capsys.readouterr().out == ""
 
@@ -68,7 +68,7 @@ def test_files_get_their_share(tmp_path, capsys):
 
 def test_files_rotate_at_their_size(tmp_path, capsys):
     path = tmp_path / "all.log"
-    set_up(LogOptions("INFO", str(path), file_megabytes=0.001, file_backups=2))
+    set_up(LogOptions("INFO", str(path), filesize=0.001, filebackups=2))
     for number in range(100):
         log.info("record %d %s", number, "x" * 50)
     capsys.readouterr()
@@ -77,7 +77,7 @@ def test_files_rotate_at_their_size(tmp_path, capsys):
 
 def test_prints_become_records_on_request(capsys, tmp_path):
     path = tmp_path / "all.log"
-    set_up(LogOptions("INFO", str(path), redirect_stdout=True, redirect_stderr=True))
+    set_up(LogOptions("INFO", str(path), redirectstdout=True, redirectstderr=True))
     print("printed")
     print("complained", file=sys.stderr)
     text = path.read_text()
@@ -88,9 +88,9 @@ def test_prints_become_records_on_request(capsys, tmp_path):
 
 def test_an_unknown_level_is_refused():
     with pytest.raises(SettingsError, match="loud"):
-        set_up(LogOptions(level="loud"))
+        set_up(LogOptions(log="loud"))
 
 
 def test_a_log_file_that_cannot_be_written_is_refused(tmp_path):
     with pytest.raises(SettingsError, match="cannot write"):
-        set_up(LogOptions(file=str(tmp_path / "missing" / "all.log")))
+        set_up(LogOptions(logfile=str(tmp_path / "missing" / "all.log")))

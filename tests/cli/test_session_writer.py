@@ -5,6 +5,7 @@ import typer
 from typer.testing import CliRunner
 
 from nexus_writer_service.cli import session_writer
+from nexus_writer_service.cli.command import grouped
 from nexus_writer_service.cli.session_process import ProcessOptions
 from nexus_writer_service.hdf5.options import FileOptions
 from nexus_writer_service.layout.esrf import EsrfOptions
@@ -28,7 +29,7 @@ def options_of(monkeypatch):
     monkeypatch.setattr(session_writer, "SessionProcess", Process)
     monkeypatch.setattr(session_writer, "set_up", lambda _options: None)
     app = typer.Typer()
-    app.command()(session_writer.run)
+    app.command()(grouped(session_writer.run))
 
     def parse(*arguments: str) -> ProcessOptions:
         done = runner.invoke(app, ["test_session", *arguments], catch_exceptions=False)
@@ -79,7 +80,7 @@ def test_each_save_option_is_handed_on(options_of):
 
 def test_each_option_is_explained_in_a_line():
     app = typer.Typer()
-    app.command()(session_writer.run)
+    app.command()(grouped(session_writer.run))
     help_text = runner.invoke(app, ["--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
     for name in ("durability", "reader_patience", "noprotect", "nolocks", "noleases", "nocatchup"):
         (line,) = [line for line in help_text.splitlines() if f"--{name}" in line]

@@ -5,7 +5,10 @@ import json
 import pytest
 from tests.support_hdf5 import run_python
 
-pytestmark = pytest.mark.nonconforming("trees that try the file, not NeXus")
+pytestmark = [
+    pytest.mark.nonconforming("trees that try the file, not NeXus"),
+    pytest.mark.timeout(240),
+]
 
 IMAGES = 60
 SEEDS = ["0", "1"]
@@ -14,7 +17,7 @@ SEEDS = ["0", "1"]
 
 def losses(seed, *deaf):
     code = "from tests.support_power import main; main()"
-    done = run_python(code, seed, str(IMAGES), *deaf)
+    done = run_python(code, seed, str(IMAGES), *deaf, timeout=200)
     return json.loads(done.stdout), done.stderr
 
 

@@ -92,9 +92,10 @@ def test_it_is_not_ready_and_says_why_while_redis_is_away(listener, monkeypatch)
 
 
 def test_the_watchdog_is_pinged_while_scans_can_be_written(redis_url, listener):
-    with service(redis_url, listener, WATCHDOG_USEC="300000"):
+    with service(redis_url, listener, WATCHDOG_USEC="300000") as process:
         for _ in range(3):
-            told(listener, "WATCHDOG=1".__eq__)
+            assert told(listener, "WATCHDOG=1".__eq__)[-1] == "WATCHDOG=1"
+        assert process.poll() is None
 
 
 def test_a_tango_server_is_ready_when_its_devices_answer_and_tells_their_states(
@@ -125,10 +126,11 @@ def test_a_tango_server_in_fault_says_why_and_is_not_restarted(redis_url, tango_
         server="nexuswriter/faulty",
         properties={"session": ""},
     )
-    with service(redis_url, listener, ("NexusWriterService", "faulty"), WATCHDOG_USEC="300000"):
+    command = ("NexusWriterService", "faulty")
+    with service(redis_url, listener, command, WATCHDOG_USEC="300000") as process:
         told(listener, "READY=1".__eq__)
-        told(
-            listener, lambda one: one.startswith("STATUS=") and "FAULT" in one and "session" in one
-        )
+        status = told(listener, lambda one: one.startswith("STATUS=") and "FAULT" in one)[-1]
+        assert "the property session is not set" in status
         for _ in range(3):
-            told(listener, "WATCHDOG=1".__eq__)
+            assert told(listener, "WATCHDOG=1".__eq__)[-1] == "WATCHDOG=1"
+        assert process.poll() is None

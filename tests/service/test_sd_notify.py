@@ -69,6 +69,9 @@ def test_a_manager_that_does_not_read_holds_nobody_up(listener):
     manager = ServiceManager(listener.address)
     for _ in range(10_000):  # more than the queue of any socket
         manager.alive()
+    told = listener.waiting()
+    assert set(told) == {"WATCHDOG=1"}
+    assert len(told) < 10_000
 
 
 @pytest.mark.parametrize(

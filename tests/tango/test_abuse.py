@@ -169,6 +169,8 @@ def test_init_while_the_tango_database_is_away_can_be_repeated_when_it_is_back(d
         return False
 
     wait_for(works, what="Init", timeout=60)
+    assert device.state() == tango.DevState.ON
+    assert "Tango database" not in device.status()
 
 
 @pytest.mark.timeout(240)
@@ -194,3 +196,4 @@ def test_a_subscription_outlives_a_restart_of_the_server(server, device, session
 
     wait_for(heard, what="an event of the new server", timeout=120)
     device.unsubscribe_event(number)
+    assert seen[-1][-1] != first.name

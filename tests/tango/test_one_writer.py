@@ -77,7 +77,8 @@ def test_the_second_server_serves_when_the_first_has_ended(two_devices, end):
         first.send_signal(end)
         first.wait()
         two.command_inout("Init")
-        state_becomes(two, tango.DevState.ON)
+        status = state_becomes(two, tango.DevState.ON)
+        assert FIRST not in status
 
 
 def test_a_server_that_was_killed_serves_again_when_it_is_back(two_devices):
@@ -85,8 +86,10 @@ def test_a_server_that_was_killed_serves_again_when_it_is_back(two_devices):
         state_becomes(one, tango.DevState.ON)
         first.kill()
         first.wait()
-    with serving(FIRST) as (_, one):
+    with serving(FIRST) as (again, one):
         state_becomes(one, tango.DevState.ON)
+        assert again.pid != first.pid
+        assert one.state() == tango.DevState.ON
 
 
 def test_a_server_that_lost_its_session_says_to_whom(two_devices, redis_url):

@@ -82,6 +82,9 @@ def test_events_tell_that_a_scan_was_forgotten(clocked, session, ahead):
     ahead(6 * MINUTES)
     wait_for(lambda: told[-1] == [], what="an empty list")
     device.unsubscribe_event(number)
+    # Its name once, and once more that nothing is left.
+    assert [names for names in told if names] == [[record.name]]
+    assert told[-1] == list(device.scan_names) == []
 
 
 def test_directories_of_forgotten_scans_may_still_be_made(clocked, session, ahead):

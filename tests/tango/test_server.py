@@ -41,8 +41,8 @@ def test_a_device_that_cannot_be_used_does_not_keep_others_from_working(new_serv
     server = new_server(session.name, "other_session")
     server.set_property("durability", "eternal")
     server.start()
-    server.await_state("FAULT", 0)
-    server.await_state("ON", 1)
+    assert "durability" in server.await_state("FAULT", 0)
+    assert "durability" not in server.await_state("ON", 1)
 
 
 def test_after_kill_9_the_file_becomes_complete(server, device, session, half_a_scan):

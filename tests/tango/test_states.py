@@ -225,6 +225,7 @@ def test_a_beacon_that_comes_later_is_found(own_redis, new_server, tmp_path):
         server.await_state("INIT")
         own_redis.start()
         server.await_state("ON")
+        assert record.name in server.device.scan_names
 
 
 def test_a_beacon_that_is_named_by_the_environment_and_the_property_alike_is_fine(
@@ -234,3 +235,4 @@ def test_a_beacon_that_is_named_by_the_environment_and_the_property_alike_is_fin
         server = new_server(beacon_host=address)
         server.start(REDIS_DATA_URL="", BEACON_HOST=address)
         server.await_state("ON")
+        assert server.device.state() == tango.DevState.ON

@@ -5,9 +5,13 @@ import logging
 import logging.handlers
 import sys
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Annotated
 
+from nexus_writer_service.cli.command import option
 from nexus_writer_service.errors import SettingsError
+
+LOG = "Log"
+"""The panel of the help text."""
 
 _LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "NOTSET")
 _SHORT = {
@@ -23,21 +27,21 @@ _SHORT = {
 class LogOptions:
     """Where log records go."""
 
-    level: str = "WARNING"
-    file: str = ""
-    """Everything."""
-    file_out: str = ""
-    """Records below WARNING only."""
-    file_err: str = ""
-    """Records at or above WARNING only."""
-    file_megabytes: float = 5
-    """Size at which files are rotated; 0: never."""
-    file_backups: int = 9
-    no_stdout: bool = False
-    """Do not echo records below WARNING to stdout."""
-    redirect_stdout: bool = False
-    """What is printed becomes log records (of the logger ``stdout``)."""
-    redirect_stderr: bool = False
+    log: Annotated[str, option("--log", "CRITICAL ... DEBUG, NOTSET.", LOG)] = "WARNING"
+    logfile: Annotated[str, option("--logfile", "All records.", LOG)] = ""
+    logfileout: Annotated[str, option("--logfileout", "Records below WARNING.", LOG)] = ""
+    logfileerr: Annotated[str, option("--logfileerr", "Records from WARNING on.", LOG)] = ""
+    filesize: Annotated[float, option("--filesize", "MB per log file; 0: no limit.", LOG)] = 5
+    filebackups: Annotated[int, option("--filebackups", "Rotated files kept.", LOG)] = 9
+    nologstdout: Annotated[
+        bool, option("--nologstdout", "No records below WARNING on stdout.", LOG)
+    ] = False
+    redirectstdout: Annotated[
+        bool, option("--redirectstdout", "What is printed goes to the log.", LOG)
+    ] = False
+    redirectstderr: Annotated[bool, option("--redirectstderr", "stderr goes to the log.", LOG)] = (
+        False
+    )
 
 
 class _Formatter(logging.Formatter):
@@ -76,29 +80,29 @@ def set_up(options: LogOptions) -> None:
     Raises:
         SettingsError: no such level, or a file that cannot be written.
     """
-    level = options.level.upper()
+    level = options.log.upper()
     if level not in _LEVELS:
-        raise SettingsError(f"log level {options.level!r} is none of {', '.join(_LEVELS)}")
+        raise SettingsError(f"log level {options.log!r} is none of {', '.join(_LEVELS)}")
     root = logging.getLogger()
     root.setLevel(logging.WARNING)
     logging.getLogger("nexus_writer_service").setLevel(level)
     out, err = sys.stdout, sys.stderr
     handlers: list[logging.Handler] = [_stream(err, logging.WARNING)]
-    if not options.no_stdout:
+    if not options.nologstdout:
         handlers.append(_below(_stream(out)))
-    if options.file:
-        handlers.append(_file(options.file, options))
-    if options.file_out:
-        handlers.append(_below(_file(options.file_out, options)))
-    if options.file_err:
-        handlers.append(_file(options.file_err, options, logging.WARNING))
+    if options.logfile:
+        handlers.append(_file(options.logfile, options))
+    if options.logfileout:
+        handlers.append(_below(_file(options.logfileout, options)))
+    if options.logfileerr:
+        handlers.append(_file(options.logfileerr, options, logging.WARNING))
     for handler in handlers:
         handler.setFormatter(_Formatter("%(levelname)s %(asctime)s %(name)s: %(message)s"))
         root.addHandler(handler)
     logging.captureWarnings(capture=True)
-    if options.redirect_stdout:
+    if options.redirectstdout:
         sys.stdout = _redirected("stdout", logging.INFO)
-    if options.redirect_stderr:
+    if options.redirectstderr:
         sys.stderr = _redirected("stderr", logging.ERROR)
 
 
@@ -117,8 +121,8 @@ def _file(path: str, options: LogOptions, level: int = logging.NOTSET) -> loggin
     try:
         handler = logging.handlers.RotatingFileHandler(
             path,
-            maxBytes=int(options.file_megabytes * (1 << 20)),
-            backupCount=options.file_backups,
+            maxBytes=int(options.filesize * (1 << 20)),
+            backupCount=options.filebackups,
             encoding="utf-8",
         )
     except OSError as error:

@@ -3,25 +3,13 @@
 The options and their defaults are those of the reference lineage.
 """
 
-import sys
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-from nexus_writer_service.cli.log_options import (
-    LogFile,
-    LogFileBackups,
-    LogFileErr,
-    LogFileOut,
-    LogFileSize,
-    LogLevel,
-    NoLogStdout,
-    RedirectStderr,
-    RedirectStdout,
-    option,
-)
+from nexus_writer_service.cli.command import option, run_command
 from nexus_writer_service.cli.logs import LogOptions, set_up
-from nexus_writer_service.errors import WriterError
 from nexus_writer_service.tango.register import (
     FAMILY,
     SERVER,
@@ -32,11 +20,13 @@ from nexus_writer_service.tango.register import (
 _NAMES = "Names"
 
 
-def run(  # noqa: PLR0917 - one parameter for each option, given by name
-    session: Annotated[str, typer.Argument(help="BLISS session; it need not exist yet.")],
+@dataclass(frozen=True, slots=True)
+class NameOptions:
+    """What the device and its server are called."""
+
     server: Annotated[
         str, option("--server", "Tango server; as given to NexusWriterService.", _NAMES)
-    ] = SERVER,
+    ] = SERVER
     instance: Annotated[
         str,
         option(
@@ -44,7 +34,7 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
             "Instance of the server: one process for all devices of it. Default: the session.",
             _NAMES,
         ),
-    ] = "",
+    ] = ""
     domain: Annotated[
         str,
         option(
@@ -52,15 +42,15 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
             "Domain of the device. Default: the beamline (BEAMLINE, BEAMLINENAME), else id00.",
             _NAMES,
         ),
-    ] = "",
-    family: Annotated[str, option("--family", "Family of the device.", _NAMES)] = FAMILY,
+    ] = ""
+    family: Annotated[str, option("--family", "Family of the device.", _NAMES)] = FAMILY
     member: Annotated[
         str, option("--member", "Member of the device. Default: the session.", _NAMES)
-    ] = "",
+    ] = ""
     ignore_existing: Annotated[
         bool,
         option("--ignore_existing", "Register also when the session has a writer.", _NAMES),
-    ] = False,
+    ] = False
     beacon_host: Annotated[
         str,
         option(
@@ -69,52 +59,32 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
             "several Beacons share the Tango database.",
             _NAMES,
         ),
-    ] = "",
-    log: LogLevel = "WARNING",
-    logfile: LogFile = "",
-    logfileout: LogFileOut = "",
-    logfileerr: LogFileErr = "",
-    filesize: LogFileSize = 5,
-    filebackups: LogFileBackups = 9,
-    nologstdout: NoLogStdout = False,
-    redirectstdout: RedirectStdout = False,
-    redirectstderr: RedirectStderr = False,
+    ] = ""
+
+
+def run(
+    session: Annotated[str, typer.Argument(help="BLISS session; it need not exist yet.")],
+    names: NameOptions,
+    log: LogOptions,
 ) -> None:
     """Register the Tango device that writes a BLISS session, unless the session has one.
 
     The database is that of TANGO_HOST. Then start the server: NexusWriterService INSTANCE.
     """
-    set_up(
-        LogOptions(
-            level=log,
-            file=logfile,
-            file_out=logfileout,
-            file_err=logfileerr,
-            file_megabytes=filesize,
-            file_backups=filebackups,
-            no_stdout=nologstdout,
-            redirect_stdout=redirectstdout,
-            redirect_stderr=redirectstderr,
-        )
-    )
+    set_up(log)
     wanted = Registration(
         session=session,
-        server=server,
-        instance=instance,
-        domain=domain,
-        family=family,
-        member=member,
-        beacon_host=beacon_host,
+        server=names.server,
+        instance=names.instance,
+        domain=names.domain,
+        family=names.family,
+        member=names.member,
+        beacon_host=names.beacon_host,
     )
-    done = register_session_writer(wanted, ignore_existing=ignore_existing)
+    done = register_session_writer(wanted, ignore_existing=names.ignore_existing)
     typer.echo(f"session {session}: {done.text}")
 
 
 def main() -> None:
     """Entry point of the command."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(run)
-    try:
-        app()
-    except WriterError as error:
-        sys.exit(f"RegisterNexusWriter: {error}")
+    run_command("RegisterNexusWriter", run)

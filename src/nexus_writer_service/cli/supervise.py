@@ -77,7 +77,7 @@ def supervise(
     one that died sooner are recovered before; then it waits 1 s, then 2 s and so on to 60 s. Exit
     status: that of the writer.
     """
-    set_up(LogOptions(level=log, file=logfile))
+    set_up(LogOptions(log=log, logfile=logfile))
     if shutil.which(command[0]) is None:
         raise typer.BadParameter(f"there is no program {command[0]}")
     supervisor = Supervisor(Program(command), FileRecovery(history, redis_data_url))

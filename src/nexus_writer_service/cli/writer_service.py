@@ -4,41 +4,21 @@ The options and their defaults are those of the reference lineage; the last grou
 """
 
 import logging
-import sys
-import time
 from collections.abc import Callable
-from enum import StrEnum
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from nexus_writer_service.cli.log_options import (
-    LogFile,
-    LogFileBackups,
-    LogFileErr,
-    LogFileOut,
-    LogFileSize,
-    LogLevel,
-    NoLogStdout,
-    RedirectStderr,
-    RedirectStdout,
-    option,
-)
+from nexus_writer_service.cli.command import option, run_command
+from nexus_writer_service.cli.faults import Patch, free_bytes_with
 from nexus_writer_service.cli.logs import LogOptions, set_up
 from nexus_writer_service.cli.supervise import FileRecovery
 from nexus_writer_service.errors import SettingsError
 from nexus_writer_service.service.copies import Copy
-from nexus_writer_service.service.disk_space import free_bytes
 from nexus_writer_service.service.supervisor import Supervisor, signals_to
 from nexus_writer_service.tango.server import Server
-
-
-class Patch(StrEnum):
-    """Faults that can be built in, for tests."""
-
-    SLOWDISK = "slowdisk"
-
 
 _NEEDED = (
     "nexus_writer_service.service.session_service",
@@ -50,24 +30,17 @@ _NEEDED = (
 _TANGO, _OURS = "Tango", "This writer's own"
 
 
-def run(  # noqa: PLR0917 - one parameter for each option, given by name
-    instance: Annotated[str, typer.Argument(help="Instance of the server, e.g. nexuswriters.")],
-    server: Annotated[str, option("--server", "Name of the server.", _TANGO)] = "nexuswriter",
-    log_tango: Annotated[
-        str, option("--log_tango", "Level of Tango: FATAL ... DEBUG.", _TANGO)
-    ] = "WARNING",
-    log: LogLevel = "WARNING",
-    logfile: LogFile = "",
-    logfileout: LogFileOut = "",
-    logfileerr: LogFileErr = "",
-    filesize: LogFileSize = 5,
-    filebackups: LogFileBackups = 9,
-    nologstdout: NoLogStdout = False,
-    redirectstdout: RedirectStdout = False,
-    redirectstderr: RedirectStderr = False,
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How the server runs."""
+
+    server: Annotated[str, option("--server", "Name of the server.", _TANGO)] = "nexuswriter"
+    log_tango: Annotated[str, option("--log_tango", "Level of Tango: FATAL ... DEBUG.", _TANGO)] = (
+        "WARNING"
+    )
     patch: Annotated[
         list[Patch] | None, option("--patch", "Build a fault in (tests only).", _OURS)
-    ] = None,
+    ] = None
     respawn: Annotated[
         bool,
         option(
@@ -76,36 +49,31 @@ def run(  # noqa: PLR0917 - one parameter for each option, given by name
             "parent that has everything imported stands by. Its records go to stdout and stderr.",
             _OURS,
         ),
-    ] = False,
+    ] = False
     grace: Annotated[
         float, option("--grace", "Seconds that scans have to end after SIGTERM.", _OURS)
-    ] = 5.0,
+    ] = 5.0
+
+
+def run(
+    instance: Annotated[str, typer.Argument(help="Instance of the server, e.g. nexuswriters.")],
+    options: ServerOptions,
+    log: LogOptions,
 ) -> None:
     """Save the scans of BLISS sessions as NeXus files: one Tango device for each session.
 
     Use SCAN_SAVING.writer = "nexus" in the sessions. RegisterNexusWriter registers the devices,
     whose properties say how scans are saved. Ends in order on SIGTERM and Ctrl-C.
     """
-    options = LogOptions(
-        level=log,
-        file=logfile,
-        file_out=logfileout,
-        file_err=logfileerr,
-        file_megabytes=filesize,
-        file_backups=filebackups,
-        no_stdout=nologstdout,
-        redirect_stdout=redirectstdout,
-        redirect_stderr=redirectstderr,
-    )
-    slow = Patch.SLOWDISK in (patch or ())
-    ask_free = _slow_free_bytes if slow else free_bytes
+    ask_free = free_bytes_with(options.patch)
 
     def serve() -> None:
-        set_up(options)
-        Server(server, instance, log_tango, grace=grace, ask_free=ask_free).run()
+        set_up(log)
+        name, level = options.server, options.log_tango
+        Server(name, instance, level, grace=options.grace, ask_free=ask_free).run()
 
-    if respawn:
-        raise typer.Exit(_respawn(f"{server}/{instance}", serve, log))
+    if options.respawn:
+        raise typer.Exit(_respawn(f"{options.server}/{instance}", serve, log.log))
     serve()
 
 
@@ -113,7 +81,7 @@ def _respawn(name: str, serve: Callable[[], None], level: str) -> int:
     """Serve in a copy of this process, and again whenever it dies; the last exit status."""
     for module in _NEEDED:
         import_module(module)
-    set_up(LogOptions(level=level))
+    set_up(LogOptions(log=level))
 
     def copy() -> int:
         logging.getLogger().handlers.clear()
@@ -129,16 +97,6 @@ def _respawn(name: str, serve: Callable[[], None], level: str) -> int:
         return supervisor.run(pause)
 
 
-def _slow_free_bytes(directory: str) -> int:
-    time.sleep(10)
-    return free_bytes(directory)
-
-
 def main() -> None:
     """Entry point of the command."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(run)
-    try:
-        app()
-    except SettingsError as error:
-        sys.exit(f"NexusWriterService: {error}")
+    run_command("NexusWriterService", run)

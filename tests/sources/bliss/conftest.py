@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 
 import pytest
+import redis
 
 from nexus_writer_service.sources.bliss.session import BlissSource
 
@@ -10,3 +11,9 @@ def source(redis_url: str) -> Iterator[BlissSource]:
     with BlissSource(redis_url, "test_session") as source:
         source.connect()
         yield source
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator["redis.Redis[bytes]"]:
+    with redis.Redis.from_url(redis_url) as one:
+        yield one

@@ -43,6 +43,12 @@ ALLOWED: tuple[Extension, ...] = (
         "NXentry", "notes", "notes should have a class", "ESRF: a collection, a note per comment."
     ),
     Extension(
+        "NXsubentry",
+        "*",
+        "NXsource is an invalid class in NXsubentry",
+        "NXmx wants its source right in the entry, and subentries have what entries have.",
+    ),
+    Extension(
         "NXnote", "*", _FIELD, "writer/status and the documents of Bluesky: a note as a container."
     ),
     Extension("NXnote", "@uid", "", "Unique id of the Bluesky stream that the note holds."),

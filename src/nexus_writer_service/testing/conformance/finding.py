@@ -10,7 +10,8 @@ class Finding:
     path: str
     """Absolute path of the object in the file."""
     rule: str
-    """One of file, name, class, nxdl, text, time, units, link, virtual, default, data."""
+    """One of file, name, class, nxdl, text, time, units, link, virtual, default, data; application
+    for what an application definition wants."""
     text: str
     """What is wrong there, for people."""
 

@@ -64,7 +64,7 @@ def definition(nx_class: str) -> Any:
     Args:
         nx_class: one of ``classes()``.
     """
-    with _own_cache():
+    with own_cache():
         validator = validate.get_validator(nx_class, definitions=DEFINITIONS)
     # The rules of NXdata are ours: this check knows neither scatter data nor AXISNAME_indices.
     validator.check_data = lambda _group: None
@@ -88,7 +88,7 @@ _CACHE: dict[str, Any] = {}
 
 
 @contextmanager
-def _own_cache() -> Iterator[None]:
+def own_cache() -> Iterator[None]:
     """Lets the validator work without changing what other users of its module see."""
     others, level = validate.validators, validate.logger.level
     validate.validators = _CACHE
@@ -122,7 +122,7 @@ def judge_group(members: Members, skip: frozenset[str]) -> Iterator[Finding]:
 def _messages(members: Members, skip: frozenset[str]) -> list[tuple[str, str, int]]:
     collector = SimpleNamespace(logged_messages=[], nxclass=None)
     names = [name for name in members.datasets if name not in skip]
-    with _own_cache():
+    with own_cache():
         copy = NXgroup(
             nxclass=members.nx_class,
             name=members.path.rpartition("/")[2] or "root",
