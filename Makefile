@@ -13,7 +13,7 @@ help:
 	@echo "make demo-bluesky  the same with a RunEngine and an EPICS motor"
 	@echo "make test        all tests"
 	@echo "make test-bliss  a real BLISS session against our writer (installs 1.6 GB once)"
-	@echo "make test-bliss1 a real session of BLISS 1.11 against our writer (installs 1.1 GB once)"
+	@echo "make test-bliss1 a real session of BLISS 1.11 against our writer (installs 1.3 GB once)"
 	@echo "make test-bluesky-peer  the tests of apstools, and archives, against our writer"
 	@echo "make test-tango95  the tests of the Tango device with PyTango 9.5"
 	@echo "make trees       after a change of the layout: checked-in trees and docs/layout.md anew"

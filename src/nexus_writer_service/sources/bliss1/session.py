@@ -39,6 +39,9 @@ _log = logging.getLogger(__name__)
 
 _LONGEST_WAIT = 5.0
 """Seconds of one blocking command: for how long a missed ``interrupt`` could stay unnoticed."""
+_COALESCE = 0.02
+"""Seconds for which data may gather after a read that brought nothing else. Without it, channels
+that publish one by one wake the reader for each of them."""
 _EXISTENCE_PERIOD = 5.0
 """Seconds between two looks whether the scans still exist: deleted streams wake nobody."""
 _EMPTY_PATIENCE = 30.0
@@ -88,6 +91,7 @@ class Bliss1Source:
         """Whether the tree has been looked at since the connection was made."""
         self._scans: dict[ScanKey, FollowedScan] = {}
         self._events: list[ScanEvent] = []
+        self._coalesce = False
         self._existence_due = clock() + _EXISTENCE_PERIOD
         self._empty_since: float | None = None
         self._interrupted = threading.Event()
@@ -182,39 +186,54 @@ class Bliss1Source:
             if self._events:
                 return
             remaining = max(0.0, deadline - self._clock())
-            self._exchange(min(remaining, _LONGEST_WAIT))
+            self._read_streams(min(remaining, _LONGEST_WAIT))
             self._admit()
             if not remaining or self._interrupted.is_set():
                 return
 
-    def _exchange(self, wait: float) -> None:
-        """One reading of all streams, and what it tells."""
+    def _read_streams(self, wait: float) -> None:
+        if self._coalesce and wait:
+            self._coalesce = False
+            if self._exchange(min(_COALESCE, wait), data=False):
+                return
+        self._exchange(wait, data=True)
+
+    def _exchange(self, wait: float, *, data: bool) -> bool:
+        """One reading of all streams, or of all but data; whether more than data came."""
         control = {key: scan for scan in self._scans.values() for key in scan.control()}
-        data = {key: scan for scan in self._scans.values() for key in scan.data()}
+        owners = {key: scan for scan in self._scans.values() for key in scan.data() if data}
         after = self._tree.lists()
         for scan in self._scans.values():
             after |= scan.control()
-            after |= {key: stream.next_id for key, stream in scan.data().items()}
-        in_hurry = bool(self._tree) or any(one.draining for one in self._scans.values())
+            after |= {key: one.next_id for key, one in scan.data().items() if data}
+        count = self._affordable()
         with self._waiting():
+            in_hurry = bool(self._tree) or any(one.draining for one in self._scans.values())
             hold = wait and not in_hurry and not self._interrupted.is_set()
-            self._link.ask_streams(
-                list(after),
-                list(after.values()),
-                count=self._affordable(),
-                block=wait if hold else None,
-            )
+            ids = list(after.values())
+            self._link.ask_streams(list(after), ids, count=count, block=wait if hold else None)
         with collector_paused():
             # An entry that is gone by the time it wakes us (each stream is made with one) leaves
             # an empty list [Redis 7.0].
             replies = {bytes(key): found for key, found in self._link.take_streams() if found}
-            self._take_data({key: replies[key] for key in replies.keys() & data.keys()}, data)
-        for key in replies.keys() & control.keys():
-            control[key].hear(key, replies[key])
+            if data:
+                told = {key: replies[key] for key in replies.keys() & owners.keys()}
+                self._take_data(told, owners)
+                full = any(len(entries) >= count for entries in told.values())
+                self._coalesce = replies.keys() == told.keys() and bool(told) and not full
+        self._take_control({key: replies[key] for key in replies.keys() - owners.keys()}, control)
+        return bool(replies.keys() - owners.keys())
+
+    def _take_control(
+        self, replies: dict[bytes, Sequence[Any]], owners: dict[bytes, FollowedScan]
+    ) -> None:
+        """Learn what becomes of scans, and of new ones."""
+        for key in replies.keys() & owners.keys():
+            owners[key].hear(key, replies[key])
         for scan in [one for one in self._scans.values() if one.due]:
             self._explore(scan)
         for key, entries in replies.items():
-            if key not in control and self._tree.owns(key):
+            if key not in owners and self._tree.owns(key):
                 self._tree.hear(key, entries, self._request)
 
     def _take_data(
