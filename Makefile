@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CONSTRAINTS := requirements/constraints.txt
 
-.PHONY: help demo demo-bluesky test test-bliss test-bliss24 test-tango95 test-bluesky-peer trees check venv redis \
+.PHONY: help demo demo-bluesky test test-bliss test-bliss24 test-bliss1 test-tango95 test-bluesky-peer trees check \
+  venv redis \
   bench bench-bluesky bench-tango clean
 
 help:
@@ -14,6 +15,7 @@ help:
 	@echo "make test        all tests"
 	@echo "make test-bliss  a real BLISS session against our writer (installs 1.6 GB once)"
 	@echo "make test-bliss24  the same with BLISS 2.4, its maps and the BlissWriter (1.6 GB more)"
+	@echo "make test-bliss1 a real session of BLISS 1.11 against our writer (installs 1.3 GB once)"
 	@echo "make test-bluesky-peer  the tests of apstools, and archives, against our writer"
 	@echo "make test-tango95  the tests of the Tango device with PyTango 9.5"
 	@echo "make trees       after a change of the layout: checked-in trees and docs/layout.md anew"
@@ -54,6 +56,10 @@ test-bliss24: venv
 	  --constraint tests/lab/bliss/constraints.txt --editable '.[tango]'
 	@echo '*' > .bliss-venv/.gitignore
 	@touch $@
+
+# Needs redis-server of the system.
+test-bliss1: venv
+	LAB_PYTHON=$(PYTHON) WRITER_BIN=$(abspath $(BIN)) tests/lab/test-bliss1 $(ARGS)
 
 # apstools' published tests, as they are, with our class in place of its own; and real archives.
 test-bluesky-peer: .peer-venv/.done

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 from nexus_writer_service.cli import session_writer
 from nexus_writer_service.cli.command import grouped
 from nexus_writer_service.cli.session_process import ProcessOptions
+from nexus_writer_service.errors import SettingsError
 from nexus_writer_service.hdf5.options import FileOptions
 from nexus_writer_service.layout.esrf import EsrfOptions
 
@@ -81,6 +82,15 @@ def test_each_save_option_is_handed_on(options_of):
 def test_maps_are_followed_where_bliss_asks_unless_a_layout_is_chosen(options_of):
     assert options_of().follows == "auto"
     assert options_of("--layout", "mapped").follows == "mapped"
+
+
+def test_templates_are_read_when_the_command_starts(options_of, tmp_path):
+    path = tmp_path / "one.yml"
+    path.write_text("template: T\nentry: {mine: 1}", encoding="utf-8")
+    assert [one.name for one in options_of("--template", str(path)).templates] == ["T"]
+    path.write_text("template: T", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"one\.yml: entry is a mapping"):
+        options_of("--template", str(path))
 
 
 def test_each_option_is_explained_in_a_line():

@@ -96,7 +96,7 @@ class Loops:
         for event in events:
             if isinstance(event, Announced):
                 self.scribe.announce(event.scan, wanted=True)
-            self.scribe._handle(event)
+        self.scribe._handle(events)
 
     def commit(self) -> None:
         """What the scribe does on its tick."""

@@ -65,10 +65,9 @@ class Fates:
         """What is to become of these scans."""
         try:
             # Here, since redis comes with an extra, and most files need no question.
-            from nexus_writer_service.sources.bliss.presence import existing  # noqa: PLC0415
-            from nexus_writer_service.sources.bliss.store import redis_url  # noqa: PLC0415
+            from nexus_writer_service.sources.generation import existing  # noqa: PLC0415
 
-            return Fate(existing(self._url or redis_url(self._environment), scans), _GONE, True)
+            return Fate(existing(self._url, set(scans), self._environment), _GONE, True)
         except ImportError as error:
             remark = f"Redis cannot be asked ({error}): install nexus_writer_service[bliss]"
         except WriterError as error:

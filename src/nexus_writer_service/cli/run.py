@@ -17,6 +17,7 @@ from nexus_writer_service.cli.session_process import ProcessOptions, SessionProc
 from nexus_writer_service.cli.session_writer import history_or_none
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.service.sd_notify import ServiceManager
+from nexus_writer_service.service.templates import load_templates
 from nexus_writer_service.sources.bliss.session import BlissSource
 from nexus_writer_service.sources.bliss.store import redis_url
 
@@ -54,8 +55,9 @@ def run(
     set_up(log)
     options = ProcessOptions(
         session=session,
-        layout=saved.layout(),
-        follows=saved.follows.value,
+        layout=saved.esrf(),
+        follows=saved.layout.value,
+        templates=load_templates(saved.template or ()),
         data_writers=tuple(own.data_writer or WRITERS_WITHOUT_DEVICE),
         on_request=True,
         roots=tuple(str(path.resolve()) for path in own.root or ()),

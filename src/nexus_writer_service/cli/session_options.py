@@ -15,6 +15,7 @@ from nexus_writer_service.layout.esrf.storage import COMPRESSIONS, DEFAULT_COMPR
 from nexus_writer_service.service.disk_space import MEGABYTE, DiskWatch
 from nexus_writer_service.service.profiling import SETTINGS
 from nexus_writer_service.service.session_service import EVERY_WRITER
+from nexus_writer_service.sources.generation import Generation
 
 Profiling = StrEnum("Profiling", {name: name for name in SETTINGS})  # type: ignore[misc]  # from the one list of settings
 
@@ -73,6 +74,14 @@ class SavedOptions:
         LayoutChoice,
         option("--layout", "Follow maps that scans bring (h5maps); auto: where BLISS asks.", _FILE),
     ] = LayoutChoice[AUTO]
+    template: Annotated[
+        list[Path] | None,
+        option(
+            "--template",
+            "What the beamline adds to entries: a YAML file, or a folder of them (repeatable).",
+            _FILE,
+        ),
+    ] = None
     noconfig: Annotated[
         bool, option("--noconfig", "Ignore the session's device types and master files.", _FILE)
     ] = False
@@ -138,6 +147,10 @@ class OwnOptions:
         str | None,
         option("--redis_url", "Default: REDIS_DATA_URL, else Beacon (BEACON_HOST).", _OURS),
     ] = None
+    source: Annotated[
+        Generation,
+        option("--source", "BLISS 1 (1.11), BLISS 2, or whichever uses the database.", _OURS),
+    ] = Generation.AUTO
     root: Annotated[
         list[Path] | None,
         option("--root", "Save below this directory only (repeatable).", _OURS),

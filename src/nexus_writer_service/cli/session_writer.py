@@ -23,8 +23,10 @@ from nexus_writer_service.errors import SettingsError
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.service.history_place import default_history
 from nexus_writer_service.service.sd_notify import ServiceManager
-from nexus_writer_service.sources.bliss.session import BlissSource
+from nexus_writer_service.service.session_writer import Source
+from nexus_writer_service.service.templates import load_templates
 from nexus_writer_service.sources.bliss.store import redis_url
+from nexus_writer_service.sources.generation import source_of
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +49,7 @@ def run(
         session=session,
         layout=saved.esrf(),
         follows=saved.layout.value,
+        templates=load_templates(saved.template or ()),
         data_writers=tuple(own.data_writer or ("external",)),
         roots=tuple(str(path.resolve()) for path in own.root or ()),
         profiling=own.resource_profiling.value,
@@ -57,8 +60,8 @@ def run(
         files=safety.files(),
     )
 
-    def connect(backlog: Backlog) -> BlissSource:
-        return BlissSource(own.redis_url or redis_url(os.environ), session, backlog=backlog)
+    def connect(backlog: Backlog) -> Source:
+        return source_of(own.source, own.redis_url or redis_url(os.environ), session, backlog)
 
     process = SessionProcess(options, connect, disk.watch(), ServiceManager.of(os.environ))
     raise typer.Exit(process.run())

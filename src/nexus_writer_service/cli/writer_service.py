@@ -23,7 +23,7 @@ from nexus_writer_service.tango.server import Server
 _NEEDED = (
     "nexus_writer_service.service.session_service",
     "nexus_writer_service.sources.bliss.lease",
-    "nexus_writer_service.sources.bliss.session",
+    "nexus_writer_service.sources.generation",
 )
 """Modules that are imported when a session starts."""
 

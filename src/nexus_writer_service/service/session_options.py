@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from nexus_writer_service.hdf5.options import FileOptions
 from nexus_writer_service.layout.choice import AUTO
 from nexus_writer_service.layout.esrf import EsrfOptions
+from nexus_writer_service.layout.template import Template
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.service.clock import Clock, SystemClock
 
@@ -23,6 +24,8 @@ class SessionOptions:
     layout: EsrfOptions = field(default_factory=EsrfOptions)
     follows: str = AUTO
     """Which scans are written by the maps that they bring along [``layout/choice``]."""
+    templates: tuple[Template, ...] = ()
+    """What a beamline adds to the entries of the classic layout."""
     data_writers: tuple[str, ...] = ("external",)
     roots: tuple[str, ...] = ()
     """Directories that files must be under; empty allows every absolute path."""

@@ -82,7 +82,7 @@ class SessionService:
             board=board,
             clock=options.clock,
             disk=disk,
-            layout=lambda scan: plan(scan, options.layout, options.follows),
+            layout=lambda scan: plan(scan, options.layout, options.follows, options.templates),
             profiler=self.profiler,
             version=version("nexus_writer_service"),
             record=self._history.record if self._history else unrecorded,

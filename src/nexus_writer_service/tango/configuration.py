@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,11 +19,14 @@ from nexus_writer_service.service.clock import SystemClock
 from nexus_writer_service.service.disk_space import MEGABYTE
 from nexus_writer_service.service.history_place import default_history
 from nexus_writer_service.service.session_options import SessionOptions
+from nexus_writer_service.service.templates import load_templates
 from nexus_writer_service.sources.bliss.leased import LeasedConnection
 from nexus_writer_service.tango.health import FaultPolicy
 
 _NUMBERS = ("required_disk_space", "recommended_disk_space", "reader_patience")
 _DURABILITIES = ("process", "power")
+_BLISS2 = "bliss2"
+_SOURCES = ("auto", "bliss1", _BLISS2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,11 @@ class ConfiguredDevice(Device):
         doc="Follow the maps that scans bring (h5maps): 'auto': where BLISS asks, 'mapped', "
         "'classic'",
     )
+    templates = device_property(
+        dtype=(str,),
+        default_value=[],
+        doc="What the beamline adds to entries: YAML files, or folders of them; absolute paths",
+    )
     fault_policy = device_property(
         dtype=str,
         default_value=FaultPolicy.ANY_LOST_CHANNEL.value,
@@ -116,6 +124,11 @@ class ConfiguredDevice(Device):
         dtype=str,
         default_value="",
         doc="Redis database of scans; else REDIS_DATA_URL, else what Beacon says",
+    )
+    source = device_property(
+        dtype=str,
+        default_value=_SOURCES[0],
+        doc="Generation of BLISS: " + ", ".join(_SOURCES) + "; auto: whichever uses the database",
     )
     history = device_property(
         dtype=str, default_value="", doc="File that keeps every verdict; else that of the user"
@@ -157,7 +170,7 @@ class ConfiguredDevice(Device):
         if not self.session and not self.on_request:
             raise SettingsError("the property session is not set: give it the BLISS session's name")
         self._check_numbers()
-        roots = self._roots()
+        roots = self._absolute("data_roots")
         options = SessionOptions(
             session=self.session,
             layout=EsrfOptions(
@@ -171,6 +184,7 @@ class ConfiguredDevice(Device):
                 compression=_one_of("compression", self.compression, COMPRESSIONS),
             ),
             follows=_one_of("layout", self.layout, LAYOUTS),
+            templates=load_templates(Path(one) for one in self._absolute("templates")),
             data_writers=tuple(self.data_writers),
             roots=roots,
             profiling=profiling,
@@ -188,13 +202,7 @@ class ConfiguredDevice(Device):
         policies = [policy.value for policy in FaultPolicy]
         return Configuration(
             options=options,
-            connect=LeasedConnection(
-                self.session,
-                self._environment(),
-                self.get_name(),
-                SystemClock().now(),
-                role=type(self).__name__ if self.on_request else "",
-            ),
+            connect=self._connection(),
             fault_policy=FaultPolicy(_one_of("fault_policy", self.fault_policy, policies)),
             required_disk_space=int(self.required_disk_space * MEGABYTE),
             recommended_disk_space=int(self.recommended_disk_space * MEGABYTE),
@@ -213,6 +221,18 @@ class ConfiguredDevice(Device):
                 ) from error
             raise SettingsError(f"{culprits or 'a property'} cannot be used: {error}") from error
 
+    def _connection(self) -> LeasedConnection:
+        # Only BLISS 2 asks for scans one by one.
+        source = _BLISS2 if self.on_request else self.source
+        return LeasedConnection(
+            self.session,
+            self._environment(),
+            self.get_name(),
+            SystemClock().now(),
+            _one_of("source", source, _SOURCES),
+            role=type(self).__name__ if self.on_request else "",
+        )
+
     def _check_numbers(self) -> None:
         for name in _NUMBERS:
             value = getattr(self, name)
@@ -225,11 +245,13 @@ class ConfiguredDevice(Device):
         names = [name for name in _NUMBERS if not all(_is_number(text) for text in found[name])]
         return f"the property {', '.join(names)}" if names else ""
 
-    def _roots(self) -> tuple[str, ...]:
-        relative = [root for root in self.data_roots if not os.path.isabs(root)]
+    def _absolute(self, name: str) -> tuple[str, ...]:
+        """The paths in a property."""
+        paths: Sequence[str] = getattr(self, name)
+        relative = [path for path in paths if not os.path.isabs(path)]
         if relative:
-            raise SettingsError(f"the property data_roots has relative paths: {relative}")
-        return tuple(os.path.normpath(root) for root in self.data_roots)
+            raise SettingsError(f"the property {name} has relative paths: {relative}")
+        return tuple(os.path.normpath(path) for path in paths)
 
     def _history_file(self) -> Path | None:
         if self.nohistory:

@@ -53,7 +53,9 @@ _SET_UP = b"_PROTOCOL_VERSION_"
 _NOT_SET_UP = "NOTSETUP"
 
 _TAKE = f"""
-if redis.call('EXISTS', KEYS[2]) == 0 then return redis.error_reply('{_NOT_SET_UP}') end
+if KEYS[2] ~= '' and redis.call('EXISTS', KEYS[2]) == 0 then
+  return redis.error_reply('{_NOT_SET_UP}')
+end
 local held = redis.call('GET', KEYS[1])
 if held and held ~= ARGV[1] and held ~= ARGV[3] then
   return {{held, redis.call('PTTL', KEYS[1])}}
@@ -85,6 +87,7 @@ class SessionLease:
         on_lost: told who has it when it went to somebody else; called in the lease's thread, at
             most once per ``acquire``.
         life: seconds.
+        any_database: ask for it also where blissdata 2 has not set the database up.
 
     Raises:
         SettingsError: the URL cannot be used.
@@ -98,11 +101,14 @@ class SessionLease:
         *,
         on_lost: Callable[[str], None],
         life: float = LIFE,
+        any_database: bool = False,
     ) -> None:
         self.session = session
         self._name = without_password(url)
         self._client = _client(url, self._name, life / _ATTEMPTS)
         self._key = lease_key(session)
+        # A key that is not asked for has no name.
+        self._set_up = b"" if any_database else _SET_UP
         self._owner = owner
         self._on_lost = on_lost
         self._life = life
@@ -217,7 +223,7 @@ class SessionLease:
         """Who has it, if not we have, and for how many seconds."""
         milliseconds = int(self._life * 1000)
         asked = _now()
-        arguments = (self._key, _SET_UP, value, milliseconds, instead_of or value)
+        arguments = (self._key, self._set_up, value, milliseconds, instead_of or value)
         with self._reaching():
             answer: Any = self._client.eval(_TAKE, 2, *arguments)  # type: ignore[no-untyped-call]
         if answer:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from nexus_writer_service.errors import SessionTakenError
 from nexus_writer_service.model.backlog import Backlog
@@ -14,7 +14,29 @@ from nexus_writer_service.sources.bliss.holder import owner_text
 
 if TYPE_CHECKING:
     from nexus_writer_service.sources.bliss.lease import SessionLease
-    from nexus_writer_service.sources.bliss.session import BlissSource
+
+
+class LeasableSource(Protocol):
+    """What tells the scans."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether Redis was there at the last ``read``."""
+
+    def read(self, timeout: float) -> Sequence[ScanEvent]:
+        """What happened; waits up to ``timeout`` seconds."""
+
+    def drop(self, key: ScanKey) -> None:
+        """Tell no more of a scan."""
+
+    def tell(self, key: ScanKey) -> None:
+        """Tell a scan from its beginning, unless it is being told; nothing if there is none."""
+
+    def interrupt(self) -> None:
+        """Make a ``read`` in another thread return soon."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
 
 
 class LeasedSource:
@@ -27,7 +49,7 @@ class LeasedSource:
     """
 
     def __init__(
-        self, source: "BlissSource", lease: "SessionLease", taken_by: Callable[[], str | None]
+        self, source: LeasableSource, lease: "SessionLease", taken_by: Callable[[], str | None]
     ) -> None:
         self._source = source
         self._lease = lease
@@ -89,6 +111,7 @@ class LeasedConnection:
         since: when it was started.
         role: of the writer: those of different roles save different scans of a session, so each
             role has a lease of its own.
+        generation: of BLISS, a value of ``sources.generation.Generation``.
     """
 
     def __init__(
@@ -97,9 +120,11 @@ class LeasedConnection:
         environment: Mapping[str, str],
         serving: str,
         since: datetime,
+        generation: str = "auto",
         *,
         role: str = "",
     ) -> None:
+        self._generation = generation
         self._session = session
         self._leased = ":".join(filter(None, (session or EVERY_SESSION, role)))
         self._environment = environment
@@ -118,13 +143,26 @@ class LeasedConnection:
         """
         # The client of Redis takes a while to be imported: the device is there before.
         from nexus_writer_service.sources.bliss.lease import SessionLease  # noqa: PLC0415
-        from nexus_writer_service.sources.bliss.session import BlissSource  # noqa: PLC0415
         from nexus_writer_service.sources.bliss.store import redis_url  # noqa: PLC0415
+        from nexus_writer_service.sources.bliss1.store import database_url  # noqa: PLC0415
+        from nexus_writer_service.sources.generation import (  # noqa: PLC0415
+            Generation,
+            settled,
+            source_of,
+        )
 
         url = redis_url(self._environment)
+        generation = settled(Generation(self._generation), url, self._session)
+        is_old = generation is Generation.BLISS1
+        source = source_of(generation, url, self._session, backlog)
         with self._changing:
-            self._lease = SessionLease(url, self._leased, self._owner, on_lost=self._on_lost)
-            source = BlissSource(url, self._session or None, backlog=backlog)
+            self._lease = SessionLease(
+                database_url(url) if is_old else url,
+                self._leased,
+                self._owner,
+                on_lost=self._on_lost,
+                any_database=is_old,
+            )
             self._source = LeasedSource(source, self._lease, lambda: self._taken_by)
         return self._source
 

@@ -111,12 +111,14 @@ class RedisLink:
 
     Args:
         url: ``redis://``, ``rediss://`` (TLS) or ``unix://``, with user and password if need be.
+        any_database: connect also where blissdata 2 has not set the database up.
 
     Raises:
         SettingsError: the URL cannot be used.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, any_database: bool = False) -> None:
+        self._any_database = any_database
         self.name = without_password(url)
         """The URL without its password, for messages."""
         self.empty = False
@@ -151,7 +153,7 @@ class RedisLink:
             (b"GET", _PROTOCOL_KEY), (b"CLIENT", b"ID"), (b"CLIENT", b"SETNAME", b"nexus_writer")
         )
         self._client_id = client_id if isinstance(client_id, int) else None
-        if version == _PROTOCOL:
+        if version == _PROTOCOL or self._any_database:
             return
         self.close()
         if isinstance(version, redis.ResponseError):
