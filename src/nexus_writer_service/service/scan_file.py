@@ -51,7 +51,8 @@ class ScanFile:
 
         Args:
             trees: by path of the file.
-            warn: told what went wrong in other files than the scan's own: that costs no data.
+            warn: told what went wrong in other files than the scan's own, or otherwise than asked
+                for: that costs no data.
 
         Returns:
             What went wrong in the scan's own file.
@@ -60,6 +61,8 @@ class ScanFile:
         for path, tree in trees.items():
             if path == self._plan.file:
                 problems += self._signed(self.file, path).merge(tree)
+                for remark in self.file.remarks():
+                    warn(remark)
             else:
                 self._merge_elsewhere(path, tree, warn)
         return problems

@@ -16,7 +16,7 @@ from nexus_writer_service.sources.bluesky.files import (
     datum_block,
     datum_uri,
     resource_path,
-    streamed_block,
+    streamed_blocks,
     streamed_uris,
     uri_path,
 )
@@ -139,10 +139,13 @@ class RunState:
             return events
         path = self._path(resource, uri_path(str(resource["uri"])))
         shape = tuple(int(length or 0) for length in stream.described(key).get("shape") or ())
-        block = streamed_block(resource, document, shape, path)
-        if block is not None:
-            told = stream.locate(key, first - 1, block, str(resource["uid"]))
-        else:
+        blocks = streamed_blocks(resource, document, shape, path)
+        told: list[ScanEvent] = []
+        row = first - 1
+        for block in blocks:
+            told += stream.locate(key, row, block, str(resource["uid"]))
+            row += block.points
+        if not blocks:
             uris = streamed_uris(resource, document, shape, path)
             told = stream.refer(key, first - 1, uris)
         return [*events, *self._told(stream, told)]
