@@ -45,6 +45,8 @@ class Pictures(Located):
         """Pictures that each file must have, until it was seen to have them."""
         self._pages: dict[str, list[Page]] = {}
         """Where the pictures of files that were seen are, if they are to be mapped."""
+        self._newest: tuple[str, list[Page]] = ("", [])
+        """The file that was copied from last, and where its pictures are."""
         self._odd: set[str] = set()
         """Files that are copied with fabio."""
         self._bad: set[str] = set()
@@ -232,7 +234,9 @@ class Pictures(Located):
 
     def _read(self, path: str, number: int) -> Array:
         if path not in self._odd:
-            return read_plain(path, plain_pages(path)[number])
+            if self._newest[0] != path or len(self._newest[1]) <= number:
+                self._newest = path, plain_pages(path)
+            return read_plain(path, self._newest[1][number])
         return next(islice(fabio_pictures(path), number, None))
 
     def _refer(self, spaces: Spaces) -> None:
