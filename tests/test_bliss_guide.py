@@ -15,6 +15,7 @@ import yaml
 from tests.support_tango import add_device, properties_of, server_of
 
 from nexus_writer_service.cli import main, register_writer, session_writer, writer_service
+from nexus_writer_service.cli.command import grouped
 from nexus_writer_service.errors import SessionTakenError
 from nexus_writer_service.tango.attributes import WatchedDevice
 from nexus_writer_service.tango.configuration import ConfiguredDevice
@@ -125,7 +126,7 @@ def test_every_command_of_the_guide_exists():
 
 def click_command(run: Callable[..., object]) -> typer.core.TyperCommand:
     app = typer.Typer(add_completion=False)
-    app.command()(run)
+    app.command()(grouped(run))
     command = typer.main.get_command(app)
     assert isinstance(command, typer.core.TyperCommand)
     return command
