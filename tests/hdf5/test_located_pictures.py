@@ -277,3 +277,39 @@ def test_a_channel_does_not_go_on_in_hdf5_files(file, tmp_path):
     file.merge(stack())
     with pytest.raises(DatasetError, match="HDF5 files"):
         file.locate("/x", 0, [FileBlock(str(tmp_path / "a.h5"), "/data", 0, 1)])
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}])
+def test_a_file_that_goes_away_before_it_is_copied_costs_its_own_points(file, tmp_path, options):
+    paths = [save(tmp_path / f"{number}.tiff", DATA[number], **options) for number in (0, 1)]
+    file.merge(stack(copied=True))
+    tell(file, *(point((path, 0)) for path in (*paths, paths[0])))
+    assert file.missing_files("/x") == ()
+    paths[1].unlink()
+    found, _ = end(file)
+    assert np.array_equal(found, [DATA[0], np.zeros((4, 6)), DATA[0]])
+    assert "1.tiff" in file.remarks()[0]
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_file_to_which_pages_are_added_shows_those_that_it_has(file, tmp_path, copied):
+    path = tmp_path / "a.tiff"
+    save(path, DATA[:1])
+    file.merge(stack(copied=copied))
+    tell(file, point((path, 0)), point((path, 1)))
+    file.commit()
+    with h5py.File(file.path, "r", locking=False) as other:
+        assert np.array_equal(other["x"], DATA[:1])
+    assert file.missing_files("/x") == (str(path),)
+    save(path, DATA)
+    assert file.missing_files("/x") == ()
+    assert np.array_equal(end(file)[0], DATA)
+
+
+def test_names_of_files_may_be_any(file, tmp_path):
+    folder = tmp_path / "\u00e9 %s %d{0}"
+    folder.mkdir()
+    path = save(folder / "a:b.tiff", DATA[0])
+    file.merge(stack())
+    tell(file, point((path, 0)))
+    assert np.array_equal(end(file)[0], DATA[:1])

@@ -102,7 +102,7 @@ def open_archive(kind: str, archive: str) -> Any:
     """The runs of an archive by uid.
 
     Raises:
-        SettingsError: what is needed to read it is not installed, or there is no such archive, or it
+        SettingsError: what is needed to read it is not installed, there is no such archive, or it
             does not answer.
     """
     try:
@@ -115,7 +115,7 @@ def open_archive(kind: str, archive: str) -> Any:
     except KeyError as error:
         raise SettingsError(f"databroker knows no catalog {archive!r}") from error
     except Exception as error:  # they come from packages that are not imported here
-        raise SettingsError(f"{kind} cannot open {archive}: {error or type(error)}") from error
+        raise SettingsError(f"{kind} cannot open {archive}: {error!r}") from error
 
 
 def load_writer(spec: str) -> Callable[[], Any]:

@@ -43,6 +43,8 @@ class Pictures(Located):
         """Type and shape of a picture, once one was seen."""
         self._awaited: dict[str, int] = {}
         """Pictures that each file must have, until it was seen to have them."""
+        self._there: dict[str, int] = {}
+        """Pictures that each file was seen to have."""
         self._pages: dict[str, list[Page]] = {}
         """Where the pictures of files that were seen are, if they are to be mapped."""
         self._newest: tuple[str, list[Page]] = ("", [])
@@ -77,7 +79,7 @@ class Pictures(Located):
         self._blocks.append((row, block))
         self._entries += len(block.pictures)
         for path, number in block.pictures:
-            if path not in self._pages or len(self._pages[path]) <= number:
+            if number >= self._there.get(path, 0):
                 self._awaited[path] = max(self._awaited.get(path, 0), number + 1)
         if self._entries > MOST_RAW_FRAMES and not self._node.copied:
             self._refuse(f"HDF5 maps at most {MOST_RAW_FRAMES} pictures as raw data")
@@ -106,8 +108,9 @@ class Pictures(Located):
         """Look into a file; tells whether it has its pictures."""
         try:
             kinds = self._kinds(path)
-            if len(kinds) < count:
+            if not kinds:
                 return False
+            self._there[path] = len(kinds)
             self._kind = self._kind or kinds[0]
             if any(kind != self._kind for kind in kinds):
                 dtype, shape = self._kind
@@ -118,7 +121,8 @@ class Pictures(Located):
                 self._give_up_file(path, str(error))
             else:
                 self._refuse(str(error))
-        return True
+            return True
+        return len(kinds) >= count
 
     def _kinds(self, path: str) -> list[tuple[np.dtype[Any], Shape]]:
         """Types and shapes of the pictures in a file.
@@ -176,10 +180,10 @@ class Pictures(Located):
             self._copy_rows(self._kind, spaces)
 
     def _is_awaited(self, block: FileBlock) -> bool:
-        return any(path in self._awaited for path, _ in block.pictures)
-
-    def _is_bad(self, block: FileBlock) -> bool:
-        return any(path in self._bad for path, _ in block.pictures)
+        return any(
+            path in self._awaited and number >= self._there.get(path, 0)
+            for path, number in block.pictures
+        )
 
     def _sample(self, shape: Shape) -> Shape:
         each = len(self._blocks[0][1].pictures)
@@ -205,7 +209,7 @@ class Pictures(Located):
 
     def _place(self, path: str, number: int, size: int, block: FileBlock) -> tuple[str, int, int]:
         size //= len(block.pictures)
-        if path in self._awaited:
+        if number >= self._there.get(path, 0):
             return "/dev/null", 0, size
         return path, self._pages[path][number].offset, size
 
@@ -223,21 +227,36 @@ class Pictures(Located):
             if copied > _COPIED_AT_ONCE:
                 self._due = True
                 return
-            if awaited or self._is_bad(block):
+            values = None if awaited else self._values(block, sample)
+            if values is None:
                 stream.leave_out(row + 1 - stream.length)
             else:
-                values = np.array([self._read(*one) for one in block.pictures])
-                stream.append(row, [values.reshape(1, *sample)])
+                stream.append(row, [values])
                 copied += values.nbytes
             stream.write(spaces)
             self._blocks.popleft()
+
+    def _values(self, block: FileBlock, sample: Shape) -> Array | None:
+        """The values of a point; None when they cannot be read, though they could be before."""
+        found = []
+        shape = sample[1:] if len(block.pictures) > 1 else sample
+        for path, number in block.pictures:
+            if path in self._bad:
+                return None
+            try:
+                found.append(self._read(path, number).reshape(shape))
+            except (OSError, LookupError, ValueError, DatasetError) as error:
+                self._give_up_file(path, f"{path} can be read no longer: {error}")
+                return None
+        return np.array(found).reshape(1, *sample)
 
     def _read(self, path: str, number: int) -> Array:
         if path not in self._odd:
             if self._newest[0] != path or len(self._newest[1]) <= number:
                 self._newest = path, plain_pages(path)
             return read_plain(path, self._newest[1][number])
-        return next(islice(fabio_pictures(path), number, None))
+        (picture,) = islice(fabio_pictures(path), number, number + 1)
+        return picture
 
     def _refer(self, spaces: Spaces) -> None:
         """Texts have as many axes as pictures, so that what was said of these holds."""
