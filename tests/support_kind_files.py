@@ -128,7 +128,7 @@ def _saved(
     while not writer.over:
         writer.before_commit()
         errors = around.files.commit()
-        writer.committed(errors.get(writer.file) if writer.file else None)
+        writer.committed(errors.get(writer.files[0]) if writer.files else None)
     assert writer.status.verdict is not None
     made = around.layout(scan)
     places = dict(made.places)

@@ -21,9 +21,9 @@ LATE_POINTS = 7
 """Those of the last commit, which a writer that is killed leaves in the journal."""
 
 
-def entry_tree(scan: str, verdict: Verdict | None = None) -> Group:
+def entry_tree(scan: str, verdict: Verdict | None = None, source: str = "") -> Group:
     """An NXentry as a writer of ours begins it; running unless a verdict is given."""
-    note = writer_note(ScanKey(scan), verdict or Verdict(Outcome.RUNNING))
+    note = writer_note(ScanKey(scan), verdict or Verdict(Outcome.RUNNING), source)
     return Group(
         {
             "title": Dataset("ascan robx 0 1 9 0.1"),

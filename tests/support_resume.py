@@ -125,7 +125,9 @@ class Story:
             bench.writer.before_commit()
             errors = bench.files.commit()
             reached(number, "committed")
-            bench.writer.committed(errors.get(bench.writer.file) if bench.writer.file else None)
+            bench.writer.committed(
+                errors.get(bench.writer.files[0]) if bench.writer.files else None
+            )
             bench.writer.tick()
             reached(number, "settled")
 

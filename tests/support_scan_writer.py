@@ -103,7 +103,7 @@ class Bench:
         """What the scribe does after each turn."""
         self.writer.before_commit()
         errors = self.files.commit()
-        self.writer.committed(errors.get(self.writer.file) if self.writer.file else None)
+        self.writer.committed(errors.get(self.writer.files[0]) if self.writer.files else None)
         if not self.writer.over:
             self.writer.tick()
 

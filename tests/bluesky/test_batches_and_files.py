@@ -150,7 +150,7 @@ class Writing:
             self.writer.feed(event)
         self.writer.before_commit()
         errors = self.files.commit()
-        self.writer.committed(errors.get(self.writer.file) if self.writer.file else None)
+        self.writer.committed(errors.get(self.writer.files[0]) if self.writer.files else None)
         if not self.writer.over:
             self.writer.tick()
 

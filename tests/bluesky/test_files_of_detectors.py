@@ -5,6 +5,7 @@ import os
 import h5py
 import numpy as np
 import pytest
+import tifffile
 from tests.support_bluesky import Run, feed, values
 from tests.support_waiting import wait_for
 
@@ -201,18 +202,111 @@ def test_a_subclass_may_tell_the_file_of_a_resource(tmp_path):
     assert only(writer.wait_writer()).ok
 
 
-def test_files_that_hdf5_cannot_map_are_referred_to(writer, tmp_path):
+# ------------------------------------------------------------------------ TIFF and NumPy files
+
+
+def tiff_run(writer, folder, count, each=1):
     run = Run(detectors=["cam"])
-    descriptor = run.descriptor({"cam": IMAGE})
-    tiff = resource(
-        run, tmp_path / "tiffs", spec="AD_TIFF", template="%s%s_%6.6d.tiff", filename="cam"
-    )
-    feed(writer, [run.start(), descriptor, tiff, *points(run, descriptor, range(2)), run.stop()])
+    descriptor = run.descriptor({"cam": {**IMAGE, "shape": [each, *SHAPE]}})
+    settings = {"template": "%s%s_%6.6d.tiff", "filename": "cam", "frame_per_point": each}
+    tiff = resource(run, folder, spec="AD_TIFF", **settings)
+    feed(writer, [run.start(), descriptor, tiff, *points(run, descriptor, range(count))])
+    feed(writer, [run.stop()])
+
+
+def save_tiff(folder, number, **options):
+    data = frames(1, first=number)[0]
+    tifffile.imwrite(folder / f"cam_{number:06d}.tiff", data, photometric="minisblack", **options)
+
+
+@pytest.mark.parametrize("copied", [False, True])
+@pytest.mark.parametrize("each", [1, 2])
+def test_tiff_files_are_mapped_or_copied(writer, tmp_path, each, copied):
+    writer.copy_external_files = copied
+    for number in range(4):
+        save_tiff(tmp_path, number)
+    tiff_run(writer, tmp_path, 4 // each, each)
     result = only(writer.wait_writer())
     assert result.ok
+    assert bool(result.verdict.channels[0].external) is not copied
+    expected = frames(4) if each == 1 else frames(4).reshape(2, 2, *SHAPE)
+    assert np.array_equal(stored(result)[0], expected)
     with h5py.File(result.file) as file:
-        folder = tmp_path / "tiffs"
-        assert values(file, "cam") == [f"{folder}/cam_000000.tiff", f"{folder}/cam_000001.tiff"]
+        assert (file["entry/data/cam"].external is None) is copied
+        assert file["entry/data"].attrs["signal"] == "cam"
+
+
+def test_a_tiff_file_that_comes_late_is_waited_for(writer, tmp_path):
+    save_tiff(tmp_path, 0)
+    tiff_run(writer, tmp_path, 2)
+    with pytest.raises(TimeoutError):
+        writer.wait_writer(0.3)
+    save_tiff(tmp_path, 1)
+    result = only(writer.wait_writer())
+    assert result.ok
+    assert np.array_equal(stored(result)[0], frames(2))
+
+
+def test_compressed_tiff_files_are_referred_to_with_a_warning(writer, tmp_path):
+    for number in range(2):
+        save_tiff(tmp_path, number, compression="zlib")
+    tiff_run(writer, tmp_path, 2)
+    result = only(writer.wait_writer())
+    assert result.ok
+    assert "it is compressed; it holds references" in " ".join(result.verdict.warnings)
+    names = [str(tmp_path / f"cam_{number:06d}.tiff") for number in range(2)]
+    with h5py.File(result.file) as file:
+        assert file["entry/data/cam"].asstr()[()].ravel().tolist() == names
+
+
+def test_tiff_files_that_never_come_are_missed_and_referred_to(writer, tmp_path):
+    writer._external_file_read_timeout = 0.2
+    tiff_run(writer, tmp_path / "tiffs", 2)
+    result = only(writer.wait_writer())
+    assert result.verdict.outcome is Outcome.INCOMPLETE
+    names = [str(tmp_path / f"tiffs/cam_{number:06d}.tiff") for number in range(2)]
+    assert f"missing files: {', '.join(names)}" in result.verdict.summary
+    with h5py.File(result.file) as file:
+        assert file["entry/data/cam"].asstr()[()].ravel().tolist() == names
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_numpy_files_are_mapped_or_copied(writer, tmp_path, copied):
+    writer.copy_external_files = copied
+    run = Run(detectors=["cam"])
+    descriptor = run.descriptor({"cam": {**IMAGE, "shape": list(SHAPE)}})
+    told = resource(run, tmp_path / "img", spec="NPY_SEQ")
+    feed(writer, [run.start(), descriptor, told])
+    for number in range(3):
+        np.save(tmp_path / f"img_{number}.npy", frames(1, first=number)[0].astype(float))
+        feed(writer, [datum(number, index=number), run.event(descriptor, cam=f"res0/{number}")])
+    feed(writer, [run.stop()])
+    result = only(writer.wait_writer())
+    assert result.ok
+    assert np.array_equal(stored(result)[0], frames(3))
+
+
+@pytest.mark.parametrize(("each", "in_file"), [(1, 1), (1, 2), (2, 2), (2, 1), (4, 2), (1, 4)])
+def test_streamed_tiff_files_have_as_many_pages_as_chunks_have_frames(
+    writer, tmp_path, each, in_file
+):
+    for number in range(4 // in_file):
+        data = frames(in_file, first=number * in_file)
+        tifffile.imwrite(tmp_path / f"{number:03d}.tiff", data, photometric="minisblack")
+    run = Run(detectors=["cam"])
+    descriptor = run.descriptor({"cam": {**STREAMED, "shape": [each, *SHAPE]}})
+    told = stream_resource(
+        run,
+        tmp_path,
+        mimetype="multipart/related;type=image/tiff",
+        parameters={"template": "{:03d}.tiff", "chunk_shape": (in_file, *SHAPE)},
+    )
+    feed(writer, [run.start(), descriptor, told, stream_datum(descriptor, 0, 4 // each)])
+    feed(writer, [run.stop(num_events={"primary": 4 // each})])
+    result = only(writer.wait_writer())
+    assert result.ok
+    expected = frames(4) if each == 1 else frames(4).reshape(-1, each, *SHAPE)
+    assert np.array_equal(stored(result)[0], expected)
 
 
 def test_a_frame_that_no_document_tells_of_is_a_row_without_value(writer, tmp_path):

@@ -24,7 +24,7 @@ from tests.support_nexus import esrf_file
 from typer.testing import CliRunner
 
 from nexus_writer_service.cli.main import app
-from nexus_writer_service.layout.writer_note import DATA, read_writer_note
+from nexus_writer_service.layout.writer_note import DATA, RUN_ENGINE, read_writer_note
 from nexus_writer_service.model.tree import Group, SoftLink
 from nexus_writer_service.model.verdict import Outcome, Verdict
 from nexus_writer_service.service.history import History
@@ -130,6 +130,31 @@ def test_scans_that_redis_still_holds_are_left_to_the_writer(path, redis_url):
     assert verdict_of(path, "2.1").outcome is Outcome.RUNNING
     assert verdict_of(path, "1.1").outcome is Outcome.INCOMPLETE
     assert "Redis does not hold the scan" in verdict_of(path, "1.1").summary
+
+
+def test_a_bluesky_run_is_over_once_its_writer_died_whatever_redis_says(path):
+    file = begin(path)
+    file.merge(Group({"1.1": entry_tree("run", source=RUN_ENGINE)}))
+    file.close()
+    status, output = recover(path, "--redis_url=redis://127.0.0.1:1")
+    assert status == 0
+    assert "redis" not in output.lower()
+    assert "nobody can go on with a Bluesky run" in output
+    assert verdict_of(path).outcome is Outcome.INCOMPLETE
+    before = path.read_bytes()
+    assert recover(path)[0] == 0
+    assert path.read_bytes() == before
+
+
+def test_scans_of_two_sources_in_one_file_have_fates_of_their_own(path):
+    file = begin(path, e1="scan:1")
+    file.merge(Group({"2.1": entry_tree("run", source=RUN_ENGINE)}))
+    file.close()
+    status, output = recover(path)
+    assert status == 0
+    assert output.count("set REDIS_DATA_URL") == 1
+    assert verdict_of(path, "1.1").outcome is Outcome.INTERRUPTED
+    assert verdict_of(path, "2.1").outcome is Outcome.INCOMPLETE
 
 
 def test_only_unfinished_entries_of_our_writers_are_concluded(path):

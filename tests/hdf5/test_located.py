@@ -147,3 +147,51 @@ def test_copies_keep_their_order_and_what_never_comes_is_fill(file, tmp_path):
     file.settle("/x")
     found = shown(file)[:, 0, 0]
     assert np.array_equal(found, [1, np.nan, 2], equal_nan=True)
+
+
+def preallocated(path, layout, written):
+    """A file with room for six frames, in which some were written."""
+    # HDF5 writes datasets of less than 64 KiB that are not in chunks as a whole.
+    shape, chunks = ((64, 64), (1, 64, 64)) if layout == "chunked" else ((512, 512), None)
+    with h5py.File(path, "w") as other:
+        data = other.create_dataset("data", (6, *shape), "u2", chunks=chunks)
+        for number in written:
+            data[number] = number + 1
+    return str(path)
+
+
+@pytest.mark.parametrize("layout", ["chunked", "contiguous"])
+def test_frames_that_were_never_written_are_not_copied_as_zeros(file, tmp_path, layout):
+    file.merge(stack(copied=True))
+    path = preallocated(tmp_path / "a.h5", layout, [0, 1])
+    file.locate("/x", 0, [FileBlock(path, "/data", 0, 4)])
+    assert file.missing_files("/x") == (path,)
+    assert shown(file)[:, 0, 0].tolist() == [1, 2]
+    with h5py.File(path, "r+") as other:
+        for number in (2, 3):
+            other["data"][number] = number + 1
+    assert file.missing_files("/x") == ()
+    file.settle("/x")
+    assert shown(file)[:, 0, 0].tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("each", [1, 2])
+def test_at_the_end_frames_behind_those_that_are_missing_are_copied(file, tmp_path, each):
+    file.merge(stack(copied=True))
+    path = preallocated(tmp_path / "a.h5", "chunked", [0, 1, 4])
+    file.locate("/x", 0, [FileBlock(path, "/data", 0, 6 // each, each)])
+    file.settle("/x")
+    assert file.missing_files("/x") == (path,)
+    found = shown(file).reshape(-1, 64, 64)[:, 0, 0].tolist()
+    # A point is copied as a whole, or not at all.
+    assert found == ([1, 2, 0, 0, 5, 0] if each == 1 else [1, 2, 0, 0, 0, 0])
+
+
+def test_a_mapped_file_is_missed_until_its_frames_were_written(file, tmp_path):
+    file.merge(stack())
+    path = preallocated(tmp_path / "a.h5", "chunked", [0])
+    file.locate("/x", 0, [FileBlock(path, "/data", 0, 2)])
+    assert file.missing_files("/x") == (path,)
+    with h5py.File(path, "r+") as other:
+        other["data"][1] = 2
+    assert file.missing_files("/x") == ()

@@ -2,7 +2,13 @@
 
 import pytest
 
-from nexus_writer_service.layout.writer_note import DATA, WriterNote, read_writer_note, writer_note
+from nexus_writer_service.layout.writer_note import (
+    DATA,
+    RUN_ENGINE,
+    WriterNote,
+    read_writer_note,
+    writer_note,
+)
 from nexus_writer_service.model.description import ChannelName, ScanKey
 from nexus_writer_service.model.tree import Dataset
 from nexus_writer_service.model.verdict import ChannelTally, Gap, Outcome, Verdict
@@ -25,6 +31,12 @@ def text_of(verdict: Verdict) -> str:
 
 def test_what_is_written_is_read_back() -> None:
     assert read_writer_note(text_of(VERDICT)) == WriterNote(KEY, VERDICT)
+
+
+def test_it_says_where_the_scan_came_from() -> None:
+    data = writer_note(KEY, VERDICT, RUN_ENGINE).children[DATA.rpartition("/")[2]]
+    assert isinstance(data, Dataset)
+    assert read_writer_note(str(data.value)) == WriterNote(KEY, VERDICT, RUN_ENGINE)
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))

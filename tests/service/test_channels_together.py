@@ -97,7 +97,7 @@ def test_a_channel_whose_place_is_taken_costs_only_itself(tmp_path):
     bench = bench_in(tmp_path)
     bench.prepare()
     bench.settle()
-    bench.writer.file.edit(lambda file: file["7.1/instrument"].create_dataset("b", data=1))
+    bench.writer.files[0].edit(lambda file: file["7.1/instrument"].create_dataset("b", data=1))
     bench.writer.feed_all([points(bench, name, 0, 4) for name in ("card:a", "card:b", "card:c")])
     bench.settle()
     assert bench.state() is ScanState.ON

@@ -7,7 +7,7 @@ from tests.support_left import begin, entry_tree
 from nexus_writer_service.errors import FileError
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.hdf5.tree_text import tree_lines
-from nexus_writer_service.layout.writer_note import DATA, read_writer_note, writer_note
+from nexus_writer_service.layout.writer_note import DATA, RUN_ENGINE, read_writer_note, writer_note
 from nexus_writer_service.model.description import ChannelName, ScanKey
 from nexus_writer_service.model.tree import Dataset, Group, at
 from nexus_writer_service.model.verdict import ChannelTally, Gap, Outcome, Verdict
@@ -50,6 +50,16 @@ def test_what_was_known_of_the_scan_is_kept(path):
     file.close()
     assert verdict.reasons == ("stopped", "Redis lost it")
     assert (verdict.warnings, verdict.channels) == (KNOWN.warnings, KNOWN.channels)
+
+
+def test_where_the_scan_came_from_is_kept(path):
+    file = begin(path)
+    file.merge(Group({"1.1": entry_tree("run", source=RUN_ENGINE)}))
+    conclude(file, "its writer died", final=True)
+    note = note_of(file, "1.1")
+    file.close()
+    assert note is not None
+    assert (note.source, note.over) == (RUN_ENGINE, True)
 
 
 def test_only_entries_of_the_scan_are_concluded_if_one_is_given(path):

@@ -61,7 +61,7 @@ def test_a_scan_is_over_only_once_readers_can_see_all_of_it(tmp_path):
     for _ in range(3):
         bench.settle()
         assert (bench.writer.over, bench.status.over) == (False, False)
-    file = bench.writer.file
+    (file,) = bench.writer.files
     assert file is not None
     assert file.shown < file.commits
     os.close(reader)
@@ -258,7 +258,7 @@ def test_two_scans_share_a_file_that_is_closed_after_the_second(tmp_path):
     second.writer = ScanWriter(second.scan, second.around, wanted=True)
     first.prepare()
     second.whole_scan()
-    assert first.writer.file is not None
+    assert first.writer.files
     first.send(ROBX, 1)
     first.seal(ROBX, 1)
     first.seal(DIODE, 0)

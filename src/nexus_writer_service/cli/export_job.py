@@ -102,7 +102,8 @@ def open_archive(kind: str, archive: str) -> Any:
     """The runs of an archive by uid.
 
     Raises:
-        SettingsError: what is needed to read it is not installed, or there is no such archive.
+        SettingsError: what is needed to read it is not installed, there is no such archive, or it
+            does not answer.
     """
     try:
         if kind == "tiled":
@@ -113,6 +114,8 @@ def open_archive(kind: str, archive: str) -> Any:
         raise SettingsError(f"cannot read from {kind}: {error}; install {kind}") from error
     except KeyError as error:
         raise SettingsError(f"databroker knows no catalog {archive!r}") from error
+    except Exception as error:  # they come from packages that are not imported here
+        raise SettingsError(f"{kind} cannot open {archive}: {error!r}") from error
 
 
 def load_writer(spec: str) -> Callable[[], Any]:

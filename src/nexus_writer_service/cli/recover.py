@@ -19,7 +19,7 @@ from nexus_writer_service.errors import (
 from nexus_writer_service.hdf5 import recovery
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.hdf5.inspect import files_with_journal, inspect, journal_of
-from nexus_writer_service.layout.writer_note import WriterNote
+from nexus_writer_service.layout.writer_note import RUN_ENGINE, WriterNote
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Outcome, Verdict
@@ -30,6 +30,7 @@ from nexus_writer_service.service.status import ScanStatus
 
 _GONE = "its writer was stopped, and Redis does not hold the scan any more: nobody can go on"
 _UNKNOWN = "its writer was stopped; one that finds the scan in Redis goes on with it"
+_DIED = "the process that wrote it died, and nobody can go on with a Bluesky run"
 _FORCED = "its writer was stopped, and nobody is to go on with it"
 
 
@@ -48,7 +49,7 @@ class Fate:
 
 
 class Fates:
-    """Asks Redis about scans.
+    """Asks Redis about scans, but for those that it cannot know.
 
     Args:
         url: of the Redis database of scans; None: as ``environment`` says.
@@ -61,8 +62,10 @@ class Fates:
         self._environment = environment
         self._final = final
 
-    def of(self, scans: Iterable[ScanKey]) -> Fate:
-        """What is to become of these scans."""
+    def of(self, source: str, scans: Iterable[ScanKey]) -> Fate:
+        """What is to become of these scans, which are from one source."""
+        if source == RUN_ENGINE:
+            return Fate(set(), _DIED, True)
         try:
             # Here, since redis comes with an extra, and most files need no question.
             from nexus_writer_service.sources.generation import existing  # noqa: PLC0415
@@ -124,16 +127,19 @@ class Recoverer:
         notes = {name: note for name, note in found.entries.items() if note is not None}
         verdicts = {note.scan: note.verdict for note in notes.values() if note.over}
         unfinished = {name: note for name, note in notes.items() if not note.over}
-        if unfinished:
-            verdicts |= self._conclude(path, unfinished)
+        for source in sorted({note.source for note in unfinished.values()}):
+            its = {name: note for name, note in unfinished.items() if note.source == source}
+            verdicts |= self._conclude(path, source, its)
         self._record(path, verdicts)
         amount = f", {found.nbytes / 1e6:.1f} MB of values" if self._values else ""
         say(path, f"readable: {found.objects} objects{amount}")
         return True
 
-    def _conclude(self, path: str, notes: Mapping[str, WriterNote]) -> dict[ScanKey, Verdict]:
+    def _conclude(
+        self, path: str, source: str, notes: Mapping[str, WriterNote]
+    ) -> dict[ScanKey, Verdict]:
         """Conclude entries; returns the verdicts on their scans, but not on those left alone."""
-        fate = self._fates.of(note.scan for note in notes.values())
+        fate = self._fates.of(source, (note.scan for note in notes.values()))
         verdicts = {}
         for entry, note in notes.items():
             if note.scan in fate.held:

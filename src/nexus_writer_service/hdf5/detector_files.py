@@ -16,7 +16,7 @@ import numpy as np
 from h5py import h5d
 
 from nexus_writer_service.errors import DatasetError
-from nexus_writer_service.hdf5.failures import FAILURES
+from nexus_writer_service.hdf5.failures import FAILURES, cause
 from nexus_writer_service.hdf5.values import Array
 from nexus_writer_service.model.description import ImageFiles, Shape
 
@@ -92,7 +92,7 @@ def lacking(files: ImageFiles, path: str, frames: int, rank: int) -> tuple[str, 
             data = file[files.data_path]
             if data.ndim != rank and (data.ndim < rank or data.shape[0] < frames):
                 return (path,)
-            if data.ndim != rank and not data.is_virtual and not _Ready(data)(frames - 1):
+            if data.ndim != rank and not data.is_virtual and not Ready(data)(frames - 1):
                 return (path,)  # frames come in order: with the last one all are there
             return tuple(dict.fromkeys(one for one, low, _ in _absent(data) if low < frames))
     except FAILURES:
@@ -152,7 +152,7 @@ def _hdf5_pixels(run: Run, data_path: str, sample: Shape) -> Iterator[Array]:
                 yield data[()][np.newaxis]
                 return
             end = min(run.index + run.count, data.shape[0])
-            stop = _Ready(data).run(run.index, end, ready=True)
+            stop = Ready(data).run(run.index, end, ready=True)
             step = max(1, _BLOCK_BYTES // max(1, data.nbytes // max(1, data.shape[0])))
             for start in range(run.index, stop, step):
                 yield data[start : min(start + step, stop)]
@@ -160,7 +160,7 @@ def _hdf5_pixels(run: Run, data_path: str, sample: Shape) -> Iterator[Array]:
         return
 
 
-class _Ready:
+class Ready:
     """Which frames of a dataset the detector has written, as far as the file tells.
 
     A detector server can make the dataset for all frames before it has the first one, and a master
@@ -177,6 +177,7 @@ class _Ready:
             self._absent += _unwritten(data)
 
     def __call__(self, frame: int) -> bool:
+        """Whether a frame was written."""
         if self._chunk:
             corner = (frame // self._chunk * self._chunk, *(0,) * (self._data.ndim - 1))
             return self._data.id.get_chunk_info_by_coord(corner).byte_offset is not None
@@ -234,7 +235,7 @@ def unreadable(run: Run, files: ImageFiles, sample: Shape) -> int:
         with h5py.File(run.path, "r", locking=False) as file:
             data = file[files.data_path]
             stop = min(run.index + run.count, data.shape[0]) if data.ndim > len(sample) else 0
-            end = _Ready(data).run(run.index, stop, ready=False)
+            end = Ready(data).run(run.index, stop, ready=False)
     except FAILURES:
         return run.count
     return end - run.index if end < stop else run.count
@@ -257,6 +258,24 @@ def _fabio_frames(run: Run) -> Iterator[Any]:
                 yield frame
     except (*FAILURES, AttributeError):
         return
+
+
+def fabio_pictures(path: str) -> Iterator[Array]:
+    """The pictures in a file, as fabio reads them.
+
+    Raises:
+        DatasetError: it cannot read all of them, or is not installed.
+    """
+    fabio = _fabio(path)
+    try:
+        with fabio.open(path) as image:
+            if image.nframes == 1:  # some formats know no other way
+                yield image.data
+                return
+            for index in range(image.nframes):
+                yield image.get_frame(index).data
+    except (*FAILURES, AttributeError) as error:
+        raise DatasetError(f"{path} cannot be read: {cause(error)}") from error
 
 
 def _fabio(path: str) -> Any:

@@ -6,9 +6,10 @@ often: it takes at most a twentieth of the time, and is complete once the stack 
 """
 
 import math
+import os
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, Final
 
@@ -37,7 +38,7 @@ from nexus_writer_service.model.tree import ImageStack, StreamDataset, VirtualSo
 
 _PAUSE: Final = 20.0
 """A dataset is made anew at the earliest after this many times what it took the last time."""
-_MOST_RAW_FRAMES: Final = 2500
+MOST_RAW_FRAMES: Final = 2500
 """HDF5 keeps 24 bytes for each piece of raw data in an object header message of 64 KiB at most."""
 _MOST_NAMED: Final = 20
 """Files that are named of a stack: the first ones and the last ones tell what the others are."""
@@ -233,8 +234,8 @@ class RawStack(RemadeStack):
             RawRefusedError: the files, or so many of them, cannot be mapped.
         """
         self.announced.extend(frames)
-        if frames > _MOST_RAW_FRAMES:
-            raise RawRefusedError(self, f"HDF5 maps at most {_MOST_RAW_FRAMES} frames as raw data")
+        if frames > MOST_RAW_FRAMES:
+            raise RawRefusedError(self, f"HDF5 maps at most {MOST_RAW_FRAMES} frames as raw data")
         try:
             ahead = runs(self.node.files, self.length, self.announced.frames)
             for run in islice(ahead, _MOST_RUNS):
@@ -257,28 +258,31 @@ class RawStack(RemadeStack):
         return run.frame, run.frame + run.count
 
     def _make(self, group: Any) -> Any:
-        return create_raw(group, self.node, self._shape(), self._places)
+        size = math.prod(self.node.sample) * self.node.dtype.itemsize
+        places = [(path, place, size) for path, place in self._places]
+        return create_raw(group, self.node.dtype, (*self._shape(), *self.node.sample), places)
 
 
-def create_raw(group: Any, node: ImageStack, scan: Shape, places: list[tuple[str, int]]) -> Any:
-    """A dataset of shape (*scan, *sample) over bytes of other files, not linked anywhere yet.
+def create_raw(
+    group: Any, dtype: np.dtype[Any], shape: Shape, places: Iterable[tuple[str, int, int]]
+) -> Any:
+    """A dataset over bytes of other files, not linked anywhere yet.
 
     Args:
         group: low-level identifier of any group of the file.
-        node: what to make.
-        scan: numbers of points, slow axis first.
-        places: file and offset of each frame.
+        dtype: of the values, with the byte order that they have there.
+        shape: of the dataset; what no place is given for reads as zero.
+        places: file, offset and size in bytes of each piece, in order.
     """
-    shape = (*scan, *node.sample)
-    size = math.prod(node.sample) * node.dtype.itemsize
+    missing = math.prod(shape) * dtype.itemsize
     properties = h5p.create(h5p.DATASET_CREATE)
     properties.set_obj_track_times(False)
-    for path, place in places:
-        properties.set_external(path.encode(), place, size)
-    missing = math.prod(scan) - len(places)
+    for path, place, size in places:
+        properties.set_external(os.fsencode(path), place, size)
+        missing -= size
     if missing:
-        properties.set_external(b"/dev/null", 0, missing * size)
-    return h5d.create(group, None, file_type(node.dtype), h5s.create_simple(shape), properties)
+        properties.set_external(b"/dev/null", 0, missing)
+    return h5d.create(group, None, file_type(dtype), h5s.create_simple(shape), properties)
 
 
 class ReferenceStack(Stream, Stack):

@@ -270,6 +270,11 @@ class NexusFile:
         """Whether there is something for a commit to do."""
         return self._changed or self._growing.waiting
 
+    def remarks(self) -> tuple[str, ...]:
+        """What went otherwise than asked for since somebody asked, though nothing is lost by it."""
+        remarks, self._growing.remarks = self._growing.remarks, []
+        return tuple(remarks)
+
     def commit(self) -> None:
         """Bring everything into the file, as a whole: from now on no kill of the process undoes it.
 

@@ -21,6 +21,7 @@ from nexus_writer_service.hdf5.external import (
 from nexus_writer_service.hdf5.failures import FAILURES, RefusedError, cause, cure, system_error
 from nexus_writer_service.hdf5.held import HeldBytes
 from nexus_writer_service.hdf5.located import Located, LocatedCopy, create_located, is_virtual
+from nexus_writer_service.hdf5.located_pictures import Pictures
 from nexus_writer_service.hdf5.place import Place
 from nexus_writer_service.hdf5.resume import points_in
 from nexus_writer_service.hdf5.selections import Spaces
@@ -58,6 +59,8 @@ class GrowingDatasets:
         """Memory held by points and pixels."""
         self.notices: list[str] = []
         """What went otherwise than asked for since somebody looked."""
+        self.remarks: list[str] = []
+        """Likewise, where nothing is lost by it."""
 
     def __contains__(self, path: str) -> bool:
         return path in self._by_path
@@ -89,7 +92,7 @@ class GrowingDatasets:
                 shape = first_shape(node)
                 return create_virtual(group, node.dtype, shape, (), fill=node.fill, growing=True)
             case "raw":
-                return create_raw(group, node, (0,), [])
+                return create_raw(group, node.dtype, (0, *node.sample), [])
             case _:
                 return self._recipes.create(group, _as_stream(node, node.storage))
 
@@ -124,6 +127,8 @@ class GrowingDatasets:
             if not is_virtual(dataset):
                 raise RefusedError(f"{path} exists and is not virtual: choose another name for it")
             place = Place(self._root, self._file, path)
+            if node.pictures:
+                return Pictures(place, node, self._clock, self._recipes)
             if node.copied:
                 return LocatedCopy(place, node, self._clock, self._recipes)
             return Located(place, node, self._clock)
@@ -266,6 +271,7 @@ class GrowingDatasets:
         """Detector files of a stack that are not there."""
         stack = self._stack(path)
         missing = stack.missing_files()
+        self._note(stack)
         if stack.waiting:  # one that came says what the dataset is to look like
             self._active[path] = stack
         return missing
@@ -308,6 +314,7 @@ class GrowingDatasets:
                 else:
                     self._give_up(path, growing, error)
             self.nbytes += growing.nbytes
+            self._note(growing)
             if growing.waiting:
                 self._active[path] = growing
             elif growing.settled:
@@ -319,6 +326,11 @@ class GrowingDatasets:
         """Let go of all memory."""
         for growing in self._by_path.values():
             growing.release()
+
+    def _note(self, growing: Growing) -> None:
+        if growing.notice:
+            self.remarks.append(growing.notice)
+            growing.notice = ""
 
     def committed(self) -> None:
         """Let go of what is settled and written.

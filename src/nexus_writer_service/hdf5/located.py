@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from h5py import h5d
 
-from nexus_writer_service.hdf5.detector_files import is_there
+from nexus_writer_service.hdf5.detector_files import Ready, is_there
 from nexus_writer_service.hdf5.external import Clock, Stack
 from nexus_writer_service.hdf5.failures import FAILURES
 from nexus_writer_service.hdf5.place import Place
@@ -43,7 +43,7 @@ class Located(Stack):
         self._node = node
         self._clock = clock
         self._not_before = -math.inf
-        self._blocks: list[tuple[int, FileBlock]] = []
+        self._blocks: deque[tuple[int, FileBlock]] = deque()
         self._unseen: dict[tuple[str, str], int] = {}
         """Entries that each dataset of a file must have, until it was seen to have them."""
         self._learned: _Learned | None = None
@@ -84,14 +84,14 @@ class Located(Stack):
     def _learn(self) -> None:
         """Ask the files what they hold, as far as that is not known."""
         for (path, data_path), entries in list(self._unseen.items()):
-            found = _look(path, data_path)
+            found = _look(path, data_path, entries)
             if found is None:
                 continue
-            dtype, shape = found
+            dtype, shape, ready = found
             if self._learned is None:
                 self._learned = dtype, shape
                 self._due = True
-            if shape and shape[0] >= entries:
+            if shape and ready >= entries:
                 del self._unseen[path, data_path]
 
     def missing_files(self) -> tuple[str, ...]:
@@ -136,7 +136,7 @@ class Located(Stack):
             dtype,
             (self.length, *sample),
             self._sources(rest),
-            fill=self._node.fill if self._learned is None else _fill(dtype),
+            fill=self._node.fill if self._learned is None else fill_of(dtype),
             growing=True,
         )
 
@@ -188,39 +188,50 @@ class LocatedCopy(Located):
         if self._learned is None:
             return
         for row, block in self._blocks:
-            if (block.path, block.data_path) not in self._unseen:
-                if row + block.points > self._stream(block).length:
-                    self._copy_block(row, block, spaces)
-            elif not self.settled:
-                self._held_up = True  # in order; only at the end is a missing file passed over
-                return
-        self._held_up = False
+            stream = self._stream(block)
+            while row + block.points > stream.length:
+                if self._copy_block(row, block, spaces):
+                    continue
+                if not self.settled:
+                    self._held_up = True  # in order; only at the end is what is missing passed over
+                    return
+                stream.leave_out(max(row, stream.length) + 1 - stream.length)
+                stream.write(spaces)
 
     def _stream(self, block: FileBlock) -> Stream:
         """The dataset for the copies, which takes the place of the empty one."""
         if self._copy is None:
             dtype, shape = self._learned or (self._node.dtype, ())
             sample = (block.each, *shape[1:]) if block.each > 1 else shape[1:]
-            node = StreamDataset(self._node.channel, dtype, sample, fill=_fill(dtype))
+            node = StreamDataset(self._node.channel, dtype, sample, fill=fill_of(dtype))
             dataset = self._recipes.create(self.place.group, node)
             self.place.replace(dataset)
             self._copy = Stream(self.place.path, dataset, node, 0, self._recipes.held)
         return self._copy
 
-    def _copy_block(self, row: int, block: FileBlock, spaces: Spaces) -> None:
+    def _copy_block(self, row: int, block: FileBlock, spaces: Spaces) -> bool:
+        """Copy the next points of a block, as far as their file has them; tells whether it has."""
         stream = self._stream(block)
+        if _look(block.path, block.data_path, 0) is None:
+            return False
         with h5py.File(block.path, "r", locking=False) as file:
             dataset = file[block.data_path]
+            ready = Ready(dataset)
+            end = min(block.index + _entries(block), len(dataset))
+            begin = max(0, stream.length - row)
+            here = block.index + begin * block.each
+            reached = (ready.run(here, end, ready=True) - block.index) // block.each
             nbytes = max(1, dataset.nbytes // max(1, len(dataset))) * block.each
             step = max(1, _COPIED_AT_ONCE // nbytes)
-            for first in range(max(0, stream.length - row), block.points, step):
-                stop = min(first + step, block.points)
+            for first in range(begin, reached, step):
+                stop = min(first + step, reached)
                 index = block.index + first * block.each
                 values = dataset[index : index + (stop - first) * block.each]
                 if block.each > 1:
                     values = values.reshape(-1, block.each, *values.shape[1:])
                 stream.append(row + first, [values])
                 stream.write(spaces)
+            return reached > begin
 
 
 def create_located(group: Any, node: LocatedStack) -> Any:
@@ -238,19 +249,25 @@ def _entries(block: FileBlock) -> int:
     return block.points * block.each
 
 
-def _fill(dtype: np.dtype[Any]) -> float | int | None:
+def fill_of(dtype: np.dtype[Any]) -> float | int | None:
+    """What stands for values that are not there; None where HDF5's own default does."""
     if dtype.kind == "f":
         return float("nan")
     return 0 if dtype.kind in "iu" else None
 
 
-def _look(path: str, data_path: str) -> _Learned | None:
-    """Type and shape of a dataset in another program's file; None while it cannot be read."""
+def _look(path: str, data_path: str, entries: int) -> tuple[np.dtype[Any], Shape, int] | None:
+    """Type and shape of a dataset in another program's file; None while it cannot be read.
+
+    Behind them how many of the entries it has. They come in order: with the last one all are there.
+    """
     if not is_there(path):
         return None
     try:
         with h5py.File(path, "r", locking=False) as file:
             dataset = file[data_path]
-            return dataset.dtype, dataset.shape
+            there = min(entries, len(dataset)) if dataset.shape else 0
+            ready = there and Ready(dataset)(there - 1)
+            return dataset.dtype, dataset.shape, there if ready else 0
     except (*FAILURES, AttributeError):
         return None

@@ -38,6 +38,8 @@ class Growing(ABC):
     """Nothing more will come."""
     problem: str = ""
     """Why HDF5 does not take any more of it, if so."""
+    notice: str = ""
+    """What went otherwise than asked for, until somebody looked."""
 
     @property
     @abstractmethod

@@ -16,6 +16,9 @@ NOTE = "writer"
 DATA = f"{NOTE}/data"
 """Path of its JSON document in the entry."""
 
+RUN_ENGINE = "bluesky"
+"""The source of runs that a Bluesky RunEngine told: nobody can go on with one that died."""
+
 _STATUS = {Outcome.RUNNING: "RUNNING", Outcome.COMPLETE: "SUCCEEDED"}
 
 
@@ -25,6 +28,8 @@ class WriterNote:
 
     scan: ScanKey
     verdict: Verdict
+    source: str = ""
+    """Where its data came from; empty for scans that Redis holds, and in older files."""
 
     @property
     def over(self) -> bool:
@@ -32,14 +37,16 @@ class WriterNote:
         return self.verdict.outcome.final
 
 
-def writer_note(scan: ScanKey, verdict: Verdict) -> Group:
+def writer_note(scan: ScanKey, verdict: Verdict, source: str = "") -> Group:
     """The NXnote for a verdict; merged with what the layout adds.
 
     Args:
         scan: whose entry it is.
         verdict: the one so far, or the last one.
+        source: where its data come from [``WriterNote``].
     """
-    document = {"scan": scan, **verdict.document()}
+    whose = {"scan": scan, "source": source} if source else {"scan": scan}
+    document = {**whose, **verdict.document()}
     return Group(
         {
             "status": Dataset(_STATUS.get(verdict.outcome, "FAILED")),
@@ -60,6 +67,7 @@ def read_writer_note(text: str | None) -> WriterNote | None:
     """What the JSON document of a note says; None when it is not one of ours."""
     try:
         document = json.loads(text or "null")
-        return WriterNote(ScanKey(str(document["scan"])), Verdict.from_document(document))
+        verdict = Verdict.from_document(document)
+        return WriterNote(ScanKey(str(document["scan"])), verdict, str(document.get("source", "")))
     except (ValueError, LookupError, TypeError, AttributeError):
         return None

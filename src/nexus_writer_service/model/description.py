@@ -71,6 +71,9 @@ class FileBlock:
     each: int = 1
     """How many entries of the first axis make one point, which has shape (each, *rest) if more
     than one."""
+    pictures: tuple[tuple[str, int], ...] = ()
+    """Of a point that is not in an HDF5 file: each of its pictures, by file and number in it. There
+    is one point then, and no ``data_path``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,8 @@ class LocatedStack:
     """Copy the values, once they can be read, instead of mapping them."""
     fill: Value | None = None
     attributes: Attributes = field(default_factory=dict)
+    pictures: bool = False
+    """The files are no HDF5 files, but TIFF or NumPy files."""
 
 
 @dataclass(frozen=True, slots=True)

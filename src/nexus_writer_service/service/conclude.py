@@ -65,11 +65,12 @@ def conclude(
             continue
         verdict = verdicts[entry] = concluded(note.verdict, reason, final=final)
         if verdict != note.verdict:
-            _say(file, entry, WriterNote(note.scan, verdict))
+            _say(file, entry, replace(note, verdict=verdict))
     return verdicts
 
 
 def _say(file: NexusFile, entry: str, note: WriterNote) -> None:
-    problems = file.merge(at(f"/{entry}/{NOTE}", writer_note(note.scan, note.verdict)))
+    said = writer_note(note.scan, note.verdict, note.source)
+    problems = file.merge(at(f"/{entry}/{NOTE}", said))
     if problems:
         raise FileError("; ".join(problems))

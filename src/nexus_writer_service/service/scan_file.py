@@ -57,7 +57,8 @@ class ScanFile:
 
         Args:
             trees: by path of the file.
-            warn: told what went wrong with links in files that have nothing else of the scan.
+            warn: told what went wrong with links in files that have nothing else of the scan, and
+                what was done otherwise than asked for: that costs no data.
 
         Returns:
             What else went wrong.
@@ -65,7 +66,10 @@ class ScanFile:
         problems: list[str] = []
         for path, tree in trees.items():
             if path in self._open:
-                problems += self._signed(self._open[path], path).merge(tree)
+                file = self._signed(self._open[path], path)
+                problems += file.merge(tree)
+                for remark in file.remarks():
+                    warn(remark)
             elif path not in self._refused:
                 self._merge_elsewhere(path, tree, warn if only_links(tree) else problems.append)
         return problems

@@ -85,13 +85,8 @@ class ScanWriter:
         return self._stage is Stage.OVER
 
     @property
-    def file(self) -> NexusFile | None:
-        """The file that holds the entries, while it is being written."""
-        return self._open.file if self._open else None
-
-    @property
     def files(self) -> tuple[NexusFile, ...]:
-        """All files that are being written for the scan, that one first."""
+        """The files that are being written for the scan; first the one that holds the entries."""
         return self._open.files if self._open else ()
 
     # ------------------------------------------------------------------------------ events

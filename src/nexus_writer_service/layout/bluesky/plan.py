@@ -13,7 +13,7 @@ from nexus_writer_service.layout.bluesky.streams import values_of
 from nexus_writer_service.layout.bluesky.templates import templates
 from nexus_writer_service.layout.bluesky.view import View
 from nexus_writer_service.layout.plan import Place, Trees
-from nexus_writer_service.layout.writer_note import NOTE, writer_note
+from nexus_writer_service.layout.writer_note import NOTE, RUN_ENGINE, writer_note
 from nexus_writer_service.model.description import ChannelName, ScanDescription
 from nexus_writer_service.model.events import ScanReference
 from nexus_writer_service.model.run import Run
@@ -153,7 +153,7 @@ class BlueskyPlan:
             Group({"instrument": instrument}),
         )
         tree = merged(at(ENTRY, self._targeted(entry)))
-        note = writer_note(self._view.run.key, Verdict(Outcome.RUNNING))
+        note = writer_note(self._view.run.key, Verdict(Outcome.RUNNING), RUN_ENGINE)
         if not self._view.run.streams:
             tree = merged(tree, at(f"{ENTRY}/{NOTE}", note))
         return tree
@@ -207,5 +207,5 @@ class BlueskyPlan:
 
     def verdict(self, verdict: Verdict) -> Trees:
         """The verdict in the writer's note."""
-        note = writer_note(self._view.run.key, verdict)
+        note = writer_note(self._view.run.key, verdict, RUN_ENGINE)
         return {self._file: at(f"{ENTRY}/{NOTE}", note)}

@@ -15,7 +15,7 @@ from nexus_writer_service.layout.bluesky.values import (
     metadata_dataset,
 )
 from nexus_writer_service.layout.bluesky.view import BASELINE, PRIMARY, View
-from nexus_writer_service.model.description import Channel, ChannelName, Shape
+from nexus_writer_service.model.description import ChannelName, Shape
 from nexus_writer_service.model.run import Column, Stream
 from nexus_writer_service.model.tree import (
     Attributes,
@@ -132,10 +132,9 @@ def _datasets(
     view: View, name: str, column: Column, path: str
 ) -> Mapping[str, tuple[ChannelName, Node]]:
     stream = view.run.streams[name]
-    channel = view.channel(column)
     said = {**value_attributes(view, stream, column), "target": f"{path}/value"}
     found: dict[str, tuple[ChannelName, Node]] = {}
-    found["value"] = column.value, _values(view, channel, said)
+    found["value"] = column.value, _values(view, column, said)
     if known(column.first_epoch):
         epoch: Attributes = {
             "units": "s",
@@ -154,10 +153,14 @@ def _datasets(
     return found
 
 
-def _values(view: View, channel: Channel, said: Attributes) -> Node:
+def _values(view: View, column: Column, said: Attributes) -> Node:
+    channel = view.channel(column)
     if channel.content.value == "located":
         copied, fill = view.options.copy_external_files, _fill(channel.dtype)
-        return LocatedStack(channel.name, channel.dtype, channel.shape, copied, fill, said)
+        pictures = not column.external["address"]
+        return LocatedStack(
+            channel.name, channel.dtype, channel.shape, copied, fill, said, pictures
+        )
     return _stream(view, channel.name, channel.dtype, channel.shape, said)
 
 

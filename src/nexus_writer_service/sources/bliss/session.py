@@ -25,14 +25,7 @@ from redis.exceptions import NoPermissionError
 from nexus_writer_service.errors import DecodeError, SourceError, SourceUnavailableError
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.description import ScanKey
-from nexus_writer_service.model.events import (
-    Ended,
-    Frames,
-    Points,
-    ScanEvent,
-    Scans,
-    Vanished,
-)
+from nexus_writer_service.model.events import Ended, Frames, Points, ScanEvent, Scans, Vanished
 from nexus_writer_service.sources.bliss.creations import CREATIONS, Creations
 from nexus_writer_service.sources.bliss.reading import Reading, Reply
 from nexus_writer_service.sources.bliss.scan import (

@@ -4,7 +4,7 @@ Specs of the area detector family and what is in them: ophyd and area-detector-h
 ones: event-model's stream_resource and stream_datum.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -23,6 +23,8 @@ _ADDRESSES: Final = {
 }
 """Where the specs of one file have their frames."""
 _HDF5_TYPES: Final = ("application/x-hdf5", "application/x-hdf5;type=stream")
+
+_TIFF_TYPE: Final = "multipart/related;type=image/tiff"
 
 Locate = Callable[[Mapping[str, Any]], str | None]
 """Tells the file of a resource; None when it has no opinion."""
@@ -68,7 +70,7 @@ def uri_path(uri: str) -> str:
 def datum_block(
     resource: Mapping[str, Any], datum: Mapping[str, Any], path: str
 ) -> FileBlock | None:
-    """Where one datum is; None when its spec is not of HDF5 files that are known here.
+    """Where one datum is; None when its spec is not of files that are known here.
 
     Args:
         resource: its document.
@@ -80,8 +82,12 @@ def datum_block(
     each = int(settings.get("frame_per_point") or 1)
     number = int(datum.get("point_number", datum.get("index", 0)) or 0)
     if spec == "AD_HDF5_SINGLE":
-        name = str(settings["template"]) % (path + "/", settings["filename"], number)
-        return FileBlock(name.replace("//", "/"), _ADDRESSES["AD_HDF5"], 0, 1, each)
+        return FileBlock(_templated(settings, path, number), _ADDRESSES["AD_HDF5"], 0, 1, each)
+    if spec == "NPY_SEQ":
+        return _point([(f"{path}_{number}.npy", 0)])
+    if spec == "AD_TIFF" and "template" in settings:
+        frames = range(number * each, (number + 1) * each)
+        return _point([(_templated(settings, path, frame), 0) for frame in frames])
     address = settings.get("dataset") or _ADDRESSES.get(spec)
     if address is None:
         return None
@@ -92,20 +98,26 @@ def datum_uri(resource: Mapping[str, Any], datum: Mapping[str, Any], path: str) 
     """How a value in a file of another kind is referred to: the file, then what is in it."""
     settings = resource.get("resource_kwargs") or {}
     number = datum.get("point_number", datum.get("index"))
-    spec = resource.get("spec")
-    if number is not None and spec == "NPY_SEQ":
-        return f"{path}_{number}.npy"
     if number is not None and "template" in settings:
         first = int(number) * int(settings.get("frame_per_point") or 1)
-        name = str(settings["template"]) % (path + "/", settings.get("filename", ""), first)
-        return name.replace("//", "/")
+        return _templated(settings, path, first)
     return path if number is None else f"{path}::{number}"
 
 
-def streamed_block(
+def _templated(settings: Mapping[str, Any], path: str, number: int) -> str:
+    """The file of an area detector that has this number."""
+    name = str(settings["template"]) % (path + "/", settings.get("filename", ""), number)
+    return name.replace("//", "/")
+
+
+def _point(pictures: Sequence[tuple[str, int]]) -> FileBlock:
+    return FileBlock(pictures[0][0], "", pictures[0][1], 1, len(pictures), tuple(pictures))
+
+
+def streamed_blocks(
     resource: Mapping[str, Any], datum: Mapping[str, Any], shape: tuple[int, ...], path: str
-) -> FileBlock | None:
-    """Where the values of a stream_datum are; None when they are not in HDF5 files.
+) -> list[FileBlock]:
+    """Where the values of a stream_datum are, in order; none when their files are not known here.
 
     Args:
         resource: the stream_resource.
@@ -115,11 +127,18 @@ def streamed_block(
     """
     parameters = resource.get("parameters") or {}
     address = parameters.get("dataset") or parameters.get("path")
-    if str(resource.get("mimetype", "")) not in _HDF5_TYPES or not address:
-        return None
+    mimetype = str(resource.get("mimetype", ""))
     each = shape[0] if shape and shape[0] > 0 else 1
-    first, stop = datum["indices"]["start"], datum["indices"]["stop"]
-    return FileBlock(path, str(address), int(first) * each, int(stop) - int(first), each)
+    first, stop = int(datum["indices"]["start"]), int(datum["indices"]["stop"])
+    if mimetype == _TIFF_TYPE and parameters.get("template"):
+        folder, template = path.rstrip("/"), str(parameters["template"])
+        in_file = max(1, int((parameters.get("chunk_shape") or (1,))[0]))
+        frames = [divmod(frame, in_file) for frame in range(first * each, stop * each)]
+        pictures = [(f"{folder}/{template.format(number)}", index) for number, index in frames]
+        return [_point(pictures[at : at + each]) for at in range(0, len(pictures), each)]
+    if mimetype not in _HDF5_TYPES or not address:
+        return []
+    return [FileBlock(path, str(address), first * each, stop - first, each)]
 
 
 def streamed_uris(

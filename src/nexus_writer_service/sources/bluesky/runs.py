@@ -18,7 +18,7 @@ from nexus_writer_service.sources.bluesky.files import (
     datum_block,
     datum_uri,
     resource_path,
-    streamed_block,
+    streamed_blocks,
     streamed_uris,
     uri_path,
 )
@@ -183,9 +183,8 @@ class RunState:
             return events
         path = self._path(resource, uri_path(str(resource["uri"])))
         shape = tuple(int(length or 0) for length in stream.described(key).get("shape") or ())
-        block = streamed_block(resource, document, shape, path)
-        if block is not None:
-            located = stream.locate(key, first - 1, [block], str(resource["uid"]))
+        if blocks := streamed_blocks(resource, document, shape, path):
+            located = stream.locate(key, first - 1, blocks, str(resource["uid"]))
             return [*events, *self._told(stream, [located])]
         uris = streamed_uris(resource, document, shape, path)
         return [*events, *self._told(stream, stream.refer(key, first - 1, uris))]
