@@ -125,7 +125,8 @@ class Story:
             bench.writer.before_commit()
             errors = bench.files.commit()
             reached(number, "committed")
-            bench.writer.committed(
+            error = errors.get(bench.writer.files[0]) if bench.writer.files else None
+            bench.writer.committed(error)
                 errors.get(bench.writer.files[0]) if bench.writer.files else None
             )
             bench.writer.tick()
