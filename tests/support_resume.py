@@ -127,8 +127,6 @@ class Story:
             reached(number, "committed")
             error = errors.get(bench.writer.files[0]) if bench.writer.files else None
             bench.writer.committed(error)
-                errors.get(bench.writer.files[0]) if bench.writer.files else None
-            )
             bench.writer.tick()
             reached(number, "settled")
 
