@@ -84,6 +84,16 @@ def test_root_that_is_a_plot_is_found(layout: Layout, tmp_path: Path) -> None:
     assert ("/", "class") in {(finding.path, finding.rule) for finding in check_file(path)}
 
 
+def test_a_master_file_may_do_without_default(layout: Layout, tmp_path: Path) -> None:
+    good = layout.make(tmp_path / "good.h5")
+    with h5py.File(good) as file:
+        attributes = {name: value for name, value in file.attrs.items() if name != "default"}
+    with h5py.File(tmp_path / "master.h5", "w") as master:
+        master.attrs.update({**attributes, "file_name": str(tmp_path / "master.h5")})
+        master["first"] = h5py.ExternalLink("good.h5", f"/{layout.entry}")
+    assert check_file(tmp_path / "master.h5") == []
+
+
 def test_defects_in_a_group_inside_a_group_of_its_class_are_found(tmp_path: Path) -> None:
     path = bluesky_file(tmp_path / "bad.h5")
     with h5py.File(path, "r+") as file:

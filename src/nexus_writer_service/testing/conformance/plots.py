@@ -38,7 +38,8 @@ def default_plot(file: h5py.File) -> tuple[str, h5py.Group]:
 def judge_default(members: Members) -> Iterator[Finding]:
     """@default of the root names an entry, that of an entry leads to an NXdata.
 
-    An entry may do without when it has no NXdata, the root when no entry has a default.
+    An entry may do without when it has no NXdata, the root when no entry has a default. Entries of
+    other files, to which a master file links, do not count: which is shown first is their matter.
     """
     name = text(members.group.attrs.get("default"))
     if name is None:
@@ -59,7 +60,11 @@ def _leads_to_data(group: h5py.Group) -> bool:
 
 
 def _no_default(members: Members) -> Iterator[Finding]:
-    below = members.groups.values()
+    below = [
+        one
+        for name, one in members.groups.items()
+        if not isinstance(members.group.get(name, getlink=True), h5py.ExternalLink)
+    ]
     entries = [one for one in below if nx_class(one) == "NXentry" and "default" in one.attrs]
     if members.nx_class == "NXroot" and entries:
         yield Finding(members.path, "default", "no @default, although an entry has a plot")
