@@ -63,7 +63,7 @@ def _no_default(members: Members) -> Iterator[Finding]:
     below = [
         one
         for name, one in members.groups.items()
-        if not isinstance(members.group.get(name, getlink=True), h5py.ExternalLink)
+        if not isinstance(members.links[name], h5py.ExternalLink)
     ]
     entries = [one for one in below if nx_class(one) == "NXentry" and "default" in one.attrs]
     if members.nx_class == "NXroot" and entries:
