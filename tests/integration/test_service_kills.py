@@ -9,7 +9,7 @@ from tests.support_service_kills import (
 )
 from tests.support_session import check_values
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 
 @pytest.mark.timeout(300)

@@ -39,7 +39,9 @@ class ScanFile:
         self._clock = clock
         self._version = version
         self._unlinked: dict[str, Group] = {}
-        self._open: dict[str, NexusFile] = {}
+        self._by_path: dict[str, NexusFile] = {}
+        """Those that are let go, too: they know how much is in them."""
+        self._held: list[NexusFile] = []
         self._refused: dict[str, str] = {}
         """Why files other than the scan's own, or datasets (``file::path``), are left alone."""
         try:
@@ -48,7 +50,7 @@ class ScanFile:
         except BaseException:
             self.close()
             raise
-        self.file = self._open[plan.file]
+        self.file = self._by_path[plan.file]
         self.note = notes[0] or next((one for one in notes if one and not one.over), None)
         """What an earlier writer says of this scan; None when it is new in its files."""
 
@@ -65,8 +67,8 @@ class ScanFile:
         """
         problems: list[str] = []
         for path, tree in trees.items():
-            if path in self._open:
-                file = self._signed(self._open[path], path)
+            if path in self._by_path:
+                file = self._signed(self._by_path[path], path)
                 problems += file.merge(tree)
                 for remark in file.remarks():
                     warn(remark)
@@ -77,7 +79,7 @@ class ScanFile:
     @property
     def files(self) -> tuple[NexusFile, ...]:
         """The files that the scan has open."""
-        return tuple(self._open.values())
+        return tuple(self._held)
 
     @property
     def refusals(self) -> tuple[str, ...]:
@@ -90,7 +92,7 @@ class ScanFile:
 
     def file_of(self, place: Place) -> NexusFile:
         """The open file of a place that is not refused."""
-        return self._open[place.file]
+        return self._by_path[place.file]
 
     def link(self, trees: Trees) -> None:
         """Put links to the scan into other files, now or, where that fails, with ``link_again``."""
@@ -114,7 +116,7 @@ class ScanFile:
 
     def settle(self) -> None:
         """Nothing more will come into the entries: the next commit completes their datasets."""
-        for path, file in self._open.items():
+        for path, file in self._by_path.items():
             for entry in self._entries(path):
                 file.settle(f"/{entry}")
         for place in self._outside:
@@ -128,10 +130,9 @@ class ScanFile:
             FileError: what was left to write could not be written.
         """
         failed: FileError | None = None
-        while self._open:
-            _, file = self._open.popitem()
+        while self._held:
             try:
-                self._files.release(file)
+                self._files.release(self._held.pop())
             except FileError as error:
                 failed = failed or error
         if failed is not None:
@@ -148,7 +149,8 @@ class ScanFile:
 
     def _opened(self, path: str, entries: tuple[str, ...], scan: ScanKey) -> WriterNote | None:
         """Open a file; what is in the entries there that exist is of this scan."""
-        file = self._open[path] = self._files.acquire(path)
+        file = self._by_path[path] = self._files.acquire(path)
+        self._held.append(file)
         note = self._left_by_earlier_writer(file, path, entries, scan)
         for place in self._outside if note is None else ():
             if place.file == path and file.has(place.path):
@@ -167,7 +169,8 @@ class ScanFile:
             raise
         except FileError as error:
             self._refused[path] = str(error)
-            if file := self._open.pop(path, None):
+            if file := self._by_path.pop(path, None):
+                self._held.remove(file)
                 self._files.release(file)
             return None
 
