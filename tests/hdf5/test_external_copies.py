@@ -1,5 +1,6 @@
 """Images that are copied into the file, or mapped as raw bytes."""
 
+import os
 import zlib
 
 import fabio
@@ -52,6 +53,31 @@ def test_pixels_are_copied_from_every_format(file, images, format_):
     make(file, node)
     assert file.extend("/d", 4) == 4
     np.testing.assert_array_equal(result(file), pixels(0, 4))
+
+
+@pytest.mark.parametrize("storage", ["virtual", "copy", "raw", "uris"])
+def test_files_of_detectors_stay_as_their_servers_made_them(file, images, storage):
+    save, files = (save_edf, edf_files) if storage == "raw" else (save_hdf5, hdf5_files)
+    for number in range(2):
+        save(images, number, pixels(2 * number, 2))
+    made = sorted(images.iterdir())
+    for path in made:
+        path.chmod(0o444)
+        if os.geteuid() == 0:
+            os.chown(path, 65534, 65534)
+    before = [(path.stat(), path.read_bytes()) for path in made]
+    make(file, stack(files(images, frames_per_file=2), storage=storage))
+    assert file.extend("/d", 4) == 4
+    file.close()
+    assert sorted(images.iterdir()) == made
+    for path, (was, content) in zip(made, before, strict=True):
+        now = path.stat()
+        assert (now.st_uid, now.st_mode, now.st_mtime_ns) == (
+            was.st_uid,
+            was.st_mode,
+            was.st_mtime_ns,
+        )
+        assert path.read_bytes() == content
 
 
 def test_frames_that_cannot_be_read_yet_are_copied_later(file, images):
