@@ -83,7 +83,7 @@ def test_a_document_that_is_no_template_is_refused_with_its_name_and_the_place(d
     [
         ({}, "entry/one is a group without NX_class"),
         ({"NX_class": "detector"}, "entry/one has an NX_class that is none: 'detector'"),
-        ({"NX_class": "NXdata", "two": {"chnnel": "x"}}, "entry/one/two is a group without"),
+        ({"NX_class": "NXdata", "two": {"of_channel": "x"}}, "entry/one/two is a group without"),
         ({"channel": "x", "value": 1}, "without exactly one of"),
         ({"channel": "x", "at": "end"}, "entry/one has 'at', which is none of channel, optional"),
         ({"channel": 5}, "entry/one/channel is a text"),
