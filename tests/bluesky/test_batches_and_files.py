@@ -183,27 +183,33 @@ def gathered(path: Path, batches: Iterator[list[Told]]) -> Path:
     return writing.path
 
 
+def _counts(channels: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The numbers of the accounts of channels."""
+    return {
+        name: {key: value for key, value in account.items() if isinstance(value, int)}
+        for name, account in channels.items()
+    }
+
+
 def content(path: Path) -> dict[str, Any]:
     """All that is in a file, as text, but for when it was written."""
     found: dict[str, Any] = {}
 
-    def note(name: str, item: Any) -> None:
+    def look(name: str, item: Any) -> None:
         attributes = {key: repr(value) for key, value in sorted(item.attrs.items())}
         if isinstance(item, h5py.Dataset):
             values = np.asarray(item[()]).tolist()
-            if name == NOTE:  # what is said of several streams is in any order
-                values = {
-                    key: sorted(one, key=repr) if isinstance(one, list) else one
-                    for key, one in json.loads(values).items()
-                }
+            if name == NOTE:  # how the verdict is worded, and in which order, may differ
+                note = json.loads(values)
+                values = {"outcome": note["outcome"], "channels": _counts(note["channels"])}
             if name == SUMMARY:
-                values = sorted(values.decode().split("; "))
+                values = values.decode().partition(":")[0]
             found[name] = str(item.dtype), item.shape, repr(values), attributes
         else:
             found[name] = sorted(item), attributes
 
     with h5py.File(path, locking=False) as file:
-        file.visititems(note)
+        file.visititems(look)
     return {name: one for name, one in found.items() if not name.endswith(("/date", "/program"))}
 
 

@@ -60,7 +60,8 @@ def test_points_show_while_the_scan_runs_and_a_writer_started_again_goes_on(
 
 def points_in(record: ScanRecord) -> int:
     """Points that a reader sees of the scan's time."""
-    if not Path(str(record.path)).exists():
+    path = Path(str(record.path))
+    if not path.exists() or not path.stat().st_size:  # empty until the first commit
         return 0
     with opened(record) as file:
         found = file.get(f"{record.number}.1/measurement/elapsed_time")
