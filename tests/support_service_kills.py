@@ -1,5 +1,6 @@
 """A writer process that is killed again and again while scans are published."""
 
+import json
 import os
 import random
 import shutil
@@ -10,14 +11,17 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import h5py
 from tests.support_same_file import differences
 from tests.support_waiting import wait_for
 
 from nexus_writer_service.errors import FileError
+from nexus_writer_service.hdf5.journal import START, journal_path
+from nexus_writer_service.hdf5.record import decode
 from nexus_writer_service.hdf5.recovery import recover
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.verdict import Outcome, Verdict
@@ -31,7 +35,7 @@ from nexus_writer_service.testing.simulation import (
 )
 
 Design = Callable[[designs.Setting], designs.ScanDesign]
-_PERIOD = 0.01
+_PERIOD = 0.03
 _KINDS: tuple[tuple[str, Design], ...] = (
     ("loopscan", lambda setting: designs.loopscan(setting, 200)),
     ("mca", lambda setting: designs.mca(setting, 100, devices.mca())),
@@ -114,18 +118,46 @@ class Campaign:
 
 
 def lengths(path: Path) -> dict[str, int]:
-    """Points of each stream dataset, as a plain reader finds them; empty without a file."""
-    found: dict[str, int] = {}
+    """Points of each stream dataset, as a plain reader finds them; empty without a file.
 
-    def look(name: str, thing: object) -> None:
-        if isinstance(thing, h5py.Dataset) and thing.chunks:
-            found[name] = len(thing)
+    The reader is a process of its own: here it would take turns with those who publish, and stay
+    inside for longer than any patience.
+    """
+    if not path.exists() or not path.stat().st_size:
+        return {}
+    done = subprocess.run(
+        [sys.executable, "-c", _READER, str(path)],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
 
-    if path.exists() and path.stat().st_size:
-        with h5py.File(path, "r") as file:
-            for entry in file:
-                file[entry].visititems(lambda name, thing, e=entry: look(f"{e}/{name}", thing))
-    return found
+
+_READER: Final = """
+import json, sys, h5py
+
+found = {}
+
+def look(name, thing):
+    if isinstance(thing, h5py.Dataset) and thing.chunks:
+        found[name] = len(thing)
+
+with h5py.File(sys.argv[1], "r") as file:
+    file.visititems(look)
+print(json.dumps(found))
+"""
+
+
+def _waits_in_journal(path: Path) -> bool:
+    """Whether a commit is in the journal and may not be in the file."""
+    try:
+        data = Path(journal_path(str(path))).read_bytes()
+    except FileNotFoundError:
+        return False
+    return any(decode(data[START:]))
 
 
 def _file(records: Sequence[ScanRecord]) -> Path:
@@ -150,8 +182,11 @@ def kill_again_and_again(
             path = _file(campaign.records)
             seen = lengths(path)
             # While a reader is inside, commits wait in the journal.
-            with h5py.File(path) if number % 2 and seen else nullcontext():
-                campaign.pause(chance.uniform(0.0, 0.3) + number % 2)
+            inside = bool(number % 2 and seen)
+            with h5py.File(path) if inside else nullcontext():
+                if inside:
+                    wait_for(partial(_waits_in_journal, path), what="a commit that waits")
+                campaign.pause(chance.uniform(0.0, 0.3))
                 os.kill(process.pid, signal.SIGKILL)
                 process.wait(30)
         if path.exists():

@@ -9,10 +9,10 @@ from tests.support_service_kills import (
 )
 from tests.support_session import check_values
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.integration
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("kills", "options"),
     [(6, ("--keepshape",)), (4, ("--durability=power",))],
