@@ -24,8 +24,16 @@ from tests.support_nexus import esrf_file
 from typer.testing import CliRunner
 
 from nexus_writer_service.cli.main import app
-from nexus_writer_service.layout.writer_note import DATA, RUN_ENGINE, read_writer_note
-from nexus_writer_service.model.tree import Group, SoftLink
+from nexus_writer_service.hdf5.file import NexusFile
+from nexus_writer_service.layout.writer_note import (
+    DATA,
+    NOTE,
+    RUN_ENGINE,
+    read_writer_note,
+    writer_note,
+)
+from nexus_writer_service.model.description import ScanKey
+from nexus_writer_service.model.tree import Group, SoftLink, at
 from nexus_writer_service.model.verdict import Outcome, Verdict
 from nexus_writer_service.service.history import History
 
@@ -384,6 +392,21 @@ def test_all_files_of_unfinished_scans_are_recovered_and_the_history_told(path, 
     (scan,) = History(history).find("scan:1")
     assert scan.verdict.outcome is Outcome.INCOMPLETE
     assert scan.file == str(path)
+
+
+def test_the_other_files_of_an_unfinished_scan_are_recovered_with_its_own(path):
+    left_by_a_killed_writer(path, e1="scan:1")
+    other = path.with_name("other.h5")
+    for one, elsewhere in ((path, "other.h5"), (other, "file.h5")):
+        file = begin(one, e1="scan:1") if one == other else NexusFile.open(str(one))
+        note = writer_note(ScanKey("scan:1"), Verdict(Outcome.RUNNING), others=[elsewhere])
+        file.merge(at(f"/1.1/{NOTE}", note))
+        file.close()
+    status, output = recover(path, "--final")
+    assert status == 0, output
+    assert output.count("readable: ") == 2
+    assert verdict_of(path).outcome is Outcome.INCOMPLETE
+    assert verdict_of(other).outcome is Outcome.INCOMPLETE
 
 
 def test_without_a_history_nothing_is_unfinished_and_none_is_made(tmp_path):

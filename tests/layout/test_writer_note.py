@@ -58,3 +58,10 @@ def test_hdf5_can_hold_the_texts() -> None:
         assert isinstance(node, Dataset)
         assert "\0" not in str(node.value)
         str(node.value).encode()
+
+
+def test_it_says_where_else_the_scan_is() -> None:
+    data = writer_note(KEY, VERDICT, others=["b.h5", "../c.h5"]).children["data"]
+    assert isinstance(data, Dataset)
+    found = read_writer_note(str(data.value))
+    assert found == WriterNote(KEY, VERDICT, others=("b.h5", "../c.h5"))

@@ -333,6 +333,31 @@ def test_a_writer_that_is_started_again_goes_on_in_all_files(tmp_path):
         assert other["7.1/diode"][()].tolist() == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("ahead", ["data.h5", "b.h5"])
+def test_a_scan_goes_on_where_only_one_of_its_files_had_its_last_commit(tmp_path, ahead):
+    """As after a kill between the commits of two files."""
+    second = {"type": "group", "children": {"x": group("NXentry", diode=STREAM)}}
+    maps = {"data.h5": published(entry(robx=MOTOR)), "b.h5": published(second)}
+    first = MappedBench(tmp_path, maps)
+    first.prepare()
+    first.send(DIODE, 1)
+    first.settle()
+    first.files.commit()
+    behind = {name: (tmp_path / name).read_bytes() for name in maps if name != ahead}
+    first.points(ROBX, DIODE)
+    first.end_with()
+    assert first.status.verdict.outcome is Outcome.COMPLETE
+    for name, content in behind.items():
+        (tmp_path / name).write_bytes(content)
+    again = MappedBench(tmp_path, maps)
+    assert written(again).outcome is Outcome.COMPLETE
+    with opened(again) as file, opened(again, "b.h5") as other:
+        assert file["7.1/robx"][()].tolist() == [1, 2, 3, 4]
+        assert other["x/diode"][()].tolist() == [1, 2, 3, 4]
+        assert other["x/writer/status"].asstr()[()] == "SUCCEEDED"
+        assert file["7.1/writer/status"].asstr()[()] == "SUCCEEDED"
+
+
 def test_a_plot_comes_with_the_last_stream_that_it_shows(tmp_path):
     plot = group(
         "NXdata", diode=soft("../instrument/diode/data"), robx=soft("../instrument/robx/value")

@@ -64,13 +64,15 @@ class Office:
         assert status.ended is not None
         return status.verdict
 
-    def write(self, entry: str, verdict: Verdict, key: ScanKey = KEY) -> None:
-        file = NexusFile.open(str(self.path))
-        file.merge(at(f"/{entry}/{NOTE}", writer_note(key, verdict)))
+    def write(
+        self, entry: str, verdict: Verdict, key: ScanKey = KEY, *others: str, name: str = "data.h5"
+    ) -> None:
+        file = NexusFile.open(str(self.path.with_name(name)))
+        file.merge(at(f"/{entry}/{NOTE}", writer_note(key, verdict, others=others)))
         file.close()
 
-    def in_file(self, entry: str) -> Verdict:
-        file = NexusFile.open(str(self.path))
+    def in_file(self, entry: str, name: str = "data.h5") -> Verdict:
+        file = NexusFile.open(str(self.path.with_name(name)))
         note = read_writer_note(file.read_text(f"/{entry}/{DATA}"))
         file.close()
         assert note is not None
@@ -151,3 +153,45 @@ def test_scans_that_nobody_left_are_none_of_its_business(office):
     assert unfinished.keys == {KEY}
     unfinished.conclude(ScanKey("esrf:scan:other"), "it is gone")
     assert office.recorded == []
+
+
+# ----------------------------------------------------------------------------- several files
+
+
+def test_all_files_of_a_scan_are_concluded_and_only_where_they_are_of_it(office):
+    office.write("1.1", RUNNING, KEY, "b.h5", "c.h5", "gone.h5")
+    office.write("x", RUNNING, name="b.h5")
+    office.write("1.1", RUNNING, ScanKey("esrf:scan:2"), name="c.h5")
+    office.unfinished("1.1").conclude(KEY, "it is gone")
+    assert office.verdict.outcome is Outcome.INCOMPLETE
+    assert office.in_file("1.1") == office.verdict
+    assert office.in_file("x", "b.h5") == office.verdict
+    assert office.in_file("1.1", "c.h5") == RUNNING
+    assert not office.path.with_name("gone.h5").exists()
+
+
+def test_a_scan_is_incomplete_when_one_of_its_files_is(office):
+    office.write("1.1", Verdict(Outcome.COMPLETE), KEY, "b.h5")
+    office.write("1.1", RUNNING, name="b.h5")
+    office.unfinished("1.1").conclude(KEY, "it is gone")
+    assert office.verdict.outcome is Outcome.INCOMPLETE
+    assert office.in_file("1.1", "b.h5") == office.verdict
+
+
+def test_a_second_file_that_cannot_be_read_costs_the_first_nothing(office, caplog):
+    office.write("1.1", RUNNING, KEY, "b.h5")
+    office.path.with_name("b.h5").write_bytes(b"no HDF5" * 1000)
+    office.unfinished("1.1").conclude(KEY, "it is gone")
+    assert office.in_file("1.1") == office.verdict
+    assert "b.h5 is left as it is" in caplog.text
+
+
+def test_a_scan_of_which_another_writer_has_one_file_is_left_for_later(office):
+    office.write("1.1", RUNNING, KEY, "b.h5")
+    office.write("1.1", RUNNING, name="b.h5")
+    file = NexusFile.open(str(office.path.with_name("b.h5")))
+    office.unfinished("1.1").conclude(KEY, "it is gone")
+    file.close()
+    assert office.recorded == []
+    office.unfinished("1.1").conclude(KEY, "it is gone")
+    assert office.in_file("1.1", "b.h5") == office.verdict

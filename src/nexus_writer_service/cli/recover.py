@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -95,6 +96,8 @@ class Recoverer:
         self._history = history
         self._timeout = timeout
         self._values = values
+        self.others: list[str] = []
+        """More files of scans that were not finished, as the files so far tell; it grows."""
 
     def recover(self, path: str) -> bool:
         """Put one file in order; tells whether it is."""
@@ -127,6 +130,7 @@ class Recoverer:
         notes = {name: note for name, note in found.entries.items() if note is not None}
         verdicts = {note.scan: note.verdict for note in notes.values() if note.over}
         unfinished = {name: note for name, note in notes.items() if not note.over}
+        self.others += _others(path, unfinished.values())
         for source in sorted({note.source for note in unfinished.values()}):
             its = {name: note for name, note in unfinished.items() if note.source == source}
             verdicts |= self._conclude(path, source, its)
@@ -177,6 +181,13 @@ class Recoverer:
             say(path, f"the verdict is in the file only: {error}")
         finally:
             history.close()
+
+
+def _others(path: str, notes: Iterable[WriterNote]) -> list[str]:
+    """Other files of the scans, as far as they are there."""
+    above = os.path.dirname(os.path.realpath(path))
+    found = {os.path.join(above, name): None for note in notes for name in note.others}
+    return [os.path.normpath(one) for one in found if os.path.exists(one)]
 
 
 def _status(scan: PastScan, verdict: Verdict) -> ScanStatus:
@@ -302,6 +313,10 @@ def recover(  # noqa: PLR0917 - one parameter for each option, given by name
             sound = False
     fates = Fates(redis_data_url, os.environ, final=final)
     recoverer = Recoverer(fates, past, timeout=timeout, values=not quick)
-    for path in dict.fromkeys(paths):
-        sound &= recoverer.recover(path)
+    done: set[str] = set()
+    # Behind the files that were named come those that they lead to, and theirs.
+    for path in chain(paths, recoverer.others):
+        if os.path.realpath(path) not in done:
+            done.add(os.path.realpath(path))
+            sound &= recoverer.recover(path)
     raise typer.Exit(0 if sound else 1)

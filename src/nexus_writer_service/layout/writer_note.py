@@ -5,6 +5,7 @@ belongs to and whether its writer has finished it.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nexus_writer_service.model.description import ScanKey
@@ -30,6 +31,8 @@ class WriterNote:
     verdict: Verdict
     source: str = ""
     """Where its data came from; empty for scans that Redis holds, and in older files."""
+    others: tuple[str, ...] = ()
+    """Other files with entries of the scan, relative to the directory of this one."""
 
     @property
     def over(self) -> bool:
@@ -37,16 +40,20 @@ class WriterNote:
         return self.verdict.outcome.final
 
 
-def writer_note(scan: ScanKey, verdict: Verdict, source: str = "") -> Group:
+def writer_note(
+    scan: ScanKey, verdict: Verdict, source: str = "", others: Sequence[str] = ()
+) -> Group:
     """The NXnote for a verdict; merged with what the layout adds.
 
     Args:
         scan: whose entry it is.
         verdict: the one so far, or the last one.
         source: where its data come from [``WriterNote``].
+        others: files with entries of the scan [``WriterNote``].
     """
-    whose = {"scan": scan, "source": source} if source else {"scan": scan}
-    document = {**whose, **verdict.document()}
+    more = {"source": source, "files": list(others)}
+    document = {"scan": scan, **{key: one for key, one in more.items() if one}}
+    document |= verdict.document()
     return Group(
         {
             "status": Dataset(_STATUS.get(verdict.outcome, "FAILED")),
@@ -68,6 +75,7 @@ def read_writer_note(text: str | None) -> WriterNote | None:
     try:
         document = json.loads(text or "null")
         verdict = Verdict.from_document(document)
-        return WriterNote(ScanKey(str(document["scan"])), verdict, str(document.get("source", "")))
+        source, others = str(document.get("source", "")), tuple(document.get("files", ()))
+        return WriterNote(ScanKey(str(document["scan"])), verdict, source, tuple(map(str, others)))
     except (ValueError, LookupError, TypeError, AttributeError):
         return None

@@ -70,7 +70,7 @@ def conclude(
 
 
 def _say(file: NexusFile, entry: str, note: WriterNote) -> None:
-    said = writer_note(note.scan, note.verdict, note.source)
+    said = writer_note(note.scan, note.verdict, note.source, note.others)
     problems = file.merge(at(f"/{entry}/{NOTE}", said))
     if problems:
         raise FileError("; ".join(problems))

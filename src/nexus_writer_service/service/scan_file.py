@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from nexus_writer_service.errors import EntryExistsError, FileError, FileLockedError
 from nexus_writer_service.hdf5.file import NexusFile
@@ -45,13 +46,14 @@ class ScanFile:
         self._refused: dict[str, str] = {}
         """Why files other than the scan's own, or datasets (``file::path``), are left alone."""
         try:
-            notes = [self._opened(plan.file, plan.entries, scan)]
-            notes += [self._opened_further(path, plan.further[path], scan) for path in plan.further]
+            notes = {plan.file: self._opened(plan.file, plan.entries, scan)}
+            for path, entries in plan.further.items():
+                notes[path] = self._opened_further(path, entries, scan)
         except BaseException:
             self.close()
             raise
         self.file = self._by_path[plan.file]
-        self.note = notes[0] or next((one for one in notes if one and not one.over), None)
+        self.note = self._together(notes)
         """What an earlier writer says of this scan; None when it is new in its files."""
 
     def merge(self, trees: Trees, *, warn: Callable[[str], None]) -> list[str]:
@@ -191,6 +193,25 @@ class ScanFile:
                 notes.append(note)
         over = [note for note in notes if note.over]
         return next(iter([*over, *notes]), None)
+
+    def _together(self, notes: Mapping[str, WriterNote | None]) -> WriterNote | None:
+        """What the notes of all files say, the scan's own first.
+
+        A writer may have been killed after it committed one file and before it committed another:
+        the scan is over when it is in all of them, and each one knows its own channels.
+        """
+        own = notes[self._plan.file]
+        note = next((one for one in notes.values() if one and not one.over), own)
+        if note is None or note.over or len(notes) == 1:
+            return note
+        places = self._plan.places
+        channels = tuple(
+            tally
+            for path, one in notes.items()
+            for tally in (one.verdict.channels if one else ())
+            if path == (places[tally.channel].file if tally.channel in places else self._plan.file)
+        )
+        return replace(note, verdict=replace(note.verdict, channels=channels))
 
     def _merge_elsewhere(self, path: str, tree: Group, warn: Callable[[str], None]) -> None:
         try:

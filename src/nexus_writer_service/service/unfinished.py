@@ -13,7 +13,7 @@ from typing import Any
 
 from nexus_writer_service.errors import FileError, FileLockedError, FilePathError
 from nexus_writer_service.hdf5.recovery import recover
-from nexus_writer_service.layout.writer_note import DATA, read_writer_note
+from nexus_writer_service.layout.writer_note import DATA, WriterNote, read_writer_note
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Outcome, Verdict
@@ -99,18 +99,39 @@ class Unfinished:
         self._around.record(status)
 
     def _marked(self, scan: PastScan, path: str, reason: str) -> Verdict | None:
-        """The verdict that is in the file now; None when nothing there is of this scan."""
+        """The verdict that is in the files now; None when nothing in its own is of this scan."""
+        note = self._marked_in(path, scan, reason)
+        if note is None:
+            return None
+        found = [note.verdict]
+        for name in note.others:
+            other = os.path.normpath(os.path.join(os.path.dirname(path), name))
+            if os.path.exists(other):
+                found += self._marked_elsewhere(other, scan, reason)
+        return next((one for one in found if one.outcome is not Outcome.COMPLETE), note.verdict)
+
+    def _marked_elsewhere(self, path: str, scan: PastScan, reason: str) -> list[Verdict]:
+        """The verdict on what is in one more file of the scan, as far as there is one."""
+        try:
+            note = self._marked_in(path, scan, reason)
+        except FileLockedError:
+            raise
+        except FileError as error:
+            _log.warning("scan %s: what it has in %s is left as it is: %s", scan.name, path, error)
+            return []
+        return [] if note is None else [note.verdict]
+
+    def _marked_in(self, path: str, scan: PastScan, reason: str) -> WriterNote | None:
+        """What a file says of the scan now; None when nothing there is of it."""
         file = self._around.files.acquire(path)
         try:
             verdicts = conclude(file, reason, scan=scan.key, final=True)
             # The history is not to know what the file does not say yet.
             file.commit()
-            for verdict in verdicts.values():
-                return verdict
-            for entry in scan.entries:
+            for entry in verdicts or scan.entries:
                 note = read_writer_note(file.read_text(f"/{entry}/{DATA}"))
                 if note is not None and note.scan == scan.key:
-                    return note.verdict
+                    return note
             return None
         finally:
             self._around.files.release(file)

@@ -138,14 +138,12 @@ class MappedPlan:
 
     def start(self, now: datetime) -> Trees:
         """All of the maps that waits for no stream, and the writer's note."""
-        note = merged(
-            writer_note(self._scan.key, Verdict(Outcome.RUNNING)),
-            Group({"date": Dataset(iso(now))}),
-        )
+        date = Group({"date": Dataset(iso(now))})
+        notes = self.verdict(Verdict(Outcome.RUNNING))
         updated = Group(attributes={"file_update_time": iso(now)})
         return {
-            path: merged(self._static(path), self._in_entries(path, note), updated)
-            for path in self._data_files
+            path: merged(self._static(path), note, self._in_entries(path, date), updated)
+            for path, note in notes.items()
         }
 
     def first_points(self, channels: Iterable[ChannelName]) -> Trees:
@@ -183,8 +181,8 @@ class MappedPlan:
 
     def verdict(self, verdict: Verdict) -> Trees:
         """The verdict in the writer's note of every entry."""
-        note = writer_note(self._scan.key, verdict)
-        return {path: self._in_entries(path, note) for path in self._data_files}
+        notes = {path: self._note(path, verdict) for path in self._data_files}
+        return {path: self._in_entries(path, note) for path, note in notes.items()}
 
     # ----------------------------------------------------------------------------------- inside
 
@@ -267,6 +265,11 @@ class MappedPlan:
         channel = self._scan.channels[stream.channel]
         node = channel_dataset(channel, self._scan, self._options, stream.attributes)
         return replace(node, fill=NAN) if isinstance(node.fill, float) else node
+
+    def _note(self, path: str, verdict: Verdict) -> Group:
+        above = posixpath.dirname(path)
+        others = [posixpath.relpath(one, above) for one in self._data_files if one != path]
+        return writer_note(self._scan.key, verdict, others=others)
 
     def _in_entries(self, path: str, note: Group) -> Group:
         """The note in the entries; those that the map does not have are made for it."""
