@@ -48,6 +48,11 @@ _KINDS: tuple[tuple[str, Design], ...] = (
     ("camera", lambda setting: designs.camera(setting, 100, Camera())),
     ("two_top_masters", lambda setting: designs.two_top_masters(setting, 150, 50)),
 )
+FEW_KINDS: Final[tuple[tuple[str, Design], ...]] = (
+    ("mca", lambda setting: designs.mca(setting, 60, devices.mca())),
+    ("camera", lambda setting: designs.camera(setting, 60, Camera())),
+)
+"""For tests that are to be short."""
 
 
 @contextmanager
@@ -82,6 +87,7 @@ class Campaign:
     """Publishes scans in parallel until it is told to end, and keeps what was published."""
 
     session: SimulatedSession
+    kinds: Sequence[tuple[str, Design]] = _KINDS
     records: list[ScanRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -89,7 +95,7 @@ class Campaign:
         self._errors: list[BaseException] = []
         self._threads = [
             threading.Thread(target=self._publish, args=(design,), name=name)
-            for name, design in _KINDS
+            for name, design in self.kinds
         ]
 
     def __enter__(self) -> Self:
@@ -222,14 +228,19 @@ def finish(url: str, records: Sequence[ScanRecord], folder: Path, *options: str)
 def differences_to_undisturbed(
     url: str, records: Sequence[ScanRecord], folder: Path, *options: str
 ) -> list[str]:
-    """In what the file differs from the one that an undisturbed writer makes of the same scans."""
-    path = _file(records)
-    kept = path.with_name("disturbed.h5")
-    shutil.move(path, kept)
+    """In what the files differ from those that an undisturbed writer makes of the same scans."""
+    paths = sorted(_file(records).parent.glob("*.h5"))
+    kept = [shutil.move(path, path.with_suffix(".disturbed")) for path in paths]
     other = folder / "undisturbed"
     other.mkdir()
     finish(url, records, other, *options)
     # The default entry is the one that ended last, which depends on the order of endings.
-    found = [one for one in differences(kept, path) if not one.startswith("/@default")]
-    kept.unlink()
+    found = [
+        f"{path.name}: {one}"
+        for before, path in zip(kept, paths, strict=True)
+        for one in differences(before, path)
+        if not one.startswith("/@default")
+    ]
+    for before in kept:
+        before.unlink()
     return found

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -58,13 +59,14 @@ def running_writer(url: str, options: ProcessOptions) -> Iterator[RunningWriter]
         process.stop()
 
 
-def opened(record: ScanRecord) -> h5py.File:
-    """The scan's file, for reading.
+def opened(record: ScanRecord, name: str | None = None) -> h5py.File:
+    """The scan's file, or the one of that name beside it, for reading.
 
     The writer of these tests may hold it open in this very process, and HDF5 opens a file twice in
     one process only with the same flag for locking. Readers of the usual kind are in test_live.py.
     """
-    return h5py.File(record.path, "r", locking=False)
+    path = record.path if name is None else Path(str(record.path)).with_name(name)
+    return h5py.File(path, "r", locking=False)
 
 
 def check_values(record: ScanRecord, *, but: tuple[str, ...] = ()) -> None:

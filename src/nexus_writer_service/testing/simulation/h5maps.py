@@ -14,14 +14,22 @@ Json = Any
 _TIMES = ("title", "start_time", "end_time", "end_reason")
 
 
-def h5maps(design: ScanDesign, info: Mapping[str, Json]) -> dict[str, Json]:
-    """Maps by absolute path of the file; none for a scan that is not to be saved."""
+def h5maps(
+    design: ScanDesign, info: Mapping[str, Json], second: str | None = None
+) -> dict[str, Json]:
+    """Maps by absolute path of the file; none for a scan that is not to be saved.
+
+    Args:
+        design: of the scan.
+        info: its scan info.
+        second: absolute path of one more file, in which the same is to be.
+    """
     if not info["save"]:
         return {}
     chains = sorted(design.chains, key=lambda chain: chain.top_master.name)
     entries = {f"{info['scan_nb']}.{index}": chain for index, chain in enumerate(chains, start=1)}
     children = {name: _entry(name, chain, info) for name, chain in entries.items()}
-    return {info["filename"]: _group("NXroot", children)}
+    return {path: _group("NXroot", children) for path in (info["filename"], second) if path}
 
 
 def _group(nx_class: str, children: Mapping[str, Json]) -> dict[str, Json]:

@@ -54,6 +54,7 @@ class Surroundings:
     chunk_options: Mapping[str, Json] = field(default_factory=dict)
     separate_scan_files: bool = False
     h5maps: bool = False
+    second_map: str | None = None
     dataset_metadata: Mapping[str, Json] = field(default_factory=dict)
 
 
@@ -156,7 +157,7 @@ class ScanInfo:
         if comments:
             info["comments"] = [{"date": date, "message": comment} for comment in comments]
         if self._around.h5maps:
-            info["h5maps"] = h5maps(self.design, info)
+            info["h5maps"] = h5maps(self.design, info, self._around.second_map)
         return deepcopy(info)
 
     def _described_devices(self) -> dict[str, Json]:

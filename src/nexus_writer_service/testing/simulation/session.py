@@ -68,6 +68,8 @@ class SimulatedSession:
     """Version of blissdata whose way of publishing is followed."""
     h5maps: bool = False
     """Whether scans bring a map of their file, as they may in style 2.4."""
+    second_map: str = ""
+    """Name of one more file that is mapped, beside the first and with the same in it."""
     publisher: Literal["blissdata", "pipeline"] = "blissdata"
     """How to publish; ``pipeline`` for thousands of channels, or when Redis is to go away."""
     motors: dict[str, float] = field(
@@ -280,6 +282,7 @@ class SimulatedSession:
             chunk_options=dict(self.chunk_options),
             separate_scan_files=self.separate_scan_files,
             h5maps=self.h5maps,
+            second_map=str(saving.file.with_name(self.second_map)) if self.second_map else None,
             dataset_metadata=dict(self.dataset_metadata),
         )
 
