@@ -61,7 +61,7 @@ class Bench:
         self.clock = FakeClock()
         self.recorded: list[ScanStatus] = []
         self.files = FilePool(options=file_options, disk=disk, clock=self.clock)
-        self.disk = DiskWatch(ask=lambda _directory: free)
+        self.disk = DiskWatch(ask=free if callable(free) else lambda _directory: free)
         self.around = Surroundings(
             files=self.files,
             board=StatusBoard(),

@@ -69,11 +69,12 @@ def test_missing_files_are_named_but_not_all_of_thousands():
     assert "f0.h5, f1.h5, f2.h5 and 6 more" in verdict.reasons[0]
 
 
+# Few numbers, so that as many points are written as are published every now and then.
 tallies = st.builds(
     ChannelTally,
     st.text(min_size=1),
-    st.none() | st.integers(0, 1000),
-    st.integers(0, 1000),
+    st.none() | st.integers(0, 2),
+    st.integers(0, 2),
     st.lists(st.text(min_size=1), max_size=2).map(tuple),
     st.lists(st.text(min_size=1), max_size=2).map(tuple),
     st.lists(st.builds(Gap, st.integers(0), st.integers(0), st.text()), max_size=2).map(tuple),
@@ -85,7 +86,7 @@ tallies = st.builds(
 def test_complete_means_exactly_that_nothing_is_missing(channels, problems):
     verdict = judge(channels, problems=problems)
     whole = all(
-        one.published == one.written and not one.problems and not one.files_missing
+        one.published == one.written and not (one.problems or one.files_missing or one.gaps)
         for one in channels
     )
     assert (verdict.outcome is Outcome.COMPLETE) == (whole and not problems)

@@ -16,9 +16,12 @@ from tests.support_mapped import (
     with_attributes,
 )
 from tests.support_scan_writer import DIODE, ROBX
+from tests.support_waiting import wait_for
 
 from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Outcome
+from nexus_writer_service.service import lookout
+from nexus_writer_service.service.disk_space import MEGABYTE
 
 pytestmark = pytest.mark.nonconforming("maps may say what they like; those of BLISS conform")
 
@@ -331,6 +334,31 @@ def test_a_writer_that_is_started_again_goes_on_in_all_files(tmp_path):
     with opened(again) as file, opened(again, "b.h5") as other:
         assert file["7.1/instrument/diode/data"][()].tolist() == [1, 2, 3, 4]
         assert other["7.1/diode"][()].tolist() == [1, 2, 3, 4]
+
+
+def test_too_little_room_for_one_of_its_files_halts_a_scan(tmp_path, monkeypatch):
+    monkeypatch.setattr(lookout, "PERIOD", 0.01)
+    full: list[str] = []
+    second = {"type": "group", "children": {"7.1": group("NXentry", diode=STREAM)}}
+    bench = MappedBench(
+        tmp_path,
+        {"data.h5": published(PLAIN), "other/b.h5": published(second)},
+        free=lambda directory: 0 if directory in full else 10_000 * MEGABYTE,
+    )
+    bench.prepare()
+    full.append(str(tmp_path / "other"))
+
+    def halted():
+        bench.clock.advance(10)
+        bench.settle()
+        return bench.status.halted
+
+    wait_for(halted, what="a scan that is halted")
+    assert f"Free disk space below 200 MB in {full[0]}" in bench.status.halted
+    bench.writer.stop("enough")
+    bench.settle_until_over()
+    bench.files.close()
+    bench.disk.stop()
 
 
 @pytest.mark.parametrize("ahead", ["data.h5", "b.h5"])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.support_description import channel, images
 from tests.support_scan_writer import DIODE, ROBX, Bench
+from tests.support_waiting import wait_for
 
 from nexus_writer_service.errors import DiskSpaceError
 from nexus_writer_service.hdf5.options import FileOptions
@@ -16,6 +17,7 @@ from nexus_writer_service.model.description import ChannelName, Content
 from nexus_writer_service.model.events import Ended, Frames, Lost, Points, Prepared, Vanished
 from nexus_writer_service.model.states import ScanState
 from nexus_writer_service.model.verdict import Gap, Outcome
+from nexus_writer_service.service import lookout
 from nexus_writer_service.service.disk_space import MEGABYTE
 from nexus_writer_service.service.scan_writer import COMMIT_PATIENCE, ScanWriter
 from nexus_writer_service.service.surroundings import FILES_PATIENCE
@@ -155,6 +157,31 @@ def test_too_little_room_refuses_the_scan(tmp_path):
     assert bench.status.verdict.outcome is Outcome.FAILED
     assert not bench.path.exists()
     bench.disk.stop()
+
+
+def test_a_disk_that_fills_up_halts_the_scan_until_there_is_room(tmp_path, monkeypatch):
+    monkeypatch.setattr(lookout, "PERIOD", 0.01)
+    room = [10_000 * MEGABYTE]
+    bench = Bench(tmp_path, free=lambda _directory: room[0])
+    bench.prepare()
+    bench.settle()
+    assert bench.status.halted is None
+    room[0] = 10 * MEGABYTE
+    wait_for(lambda: after_a_while(bench).halted, what="a scan that is halted")
+    assert "Free disk space below 200 MB" in bench.status.halted
+    assert "Free disk space below 200 MB" in bench.status.fault
+    room[0] = 10_000 * MEGABYTE
+    wait_for(lambda: after_a_while(bench).halted is None, what="a scan that goes on")
+    bench.writer.stop("enough")
+    bench.settle()
+    assert any("Free disk space" in text for text in bench.status.verdict.warnings)
+    bench.disk.stop()
+
+
+def after_a_while(bench):
+    bench.clock.advance(10)
+    bench.settle()
+    return bench.status
 
 
 def test_an_error_that_nobody_foresaw_fails_the_scan_and_closes_the_file(bench):
