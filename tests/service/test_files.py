@@ -36,6 +36,26 @@ def test_a_file_outside_the_roots_is_refused(tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+def test_any_of_several_roots_will_do_and_a_longer_name_is_no_root(tmp_path):
+    roots = [tmp_path / "data", tmp_path / "more"]
+    files = FilePool(tuple(map(str, roots)))
+    for root_ in roots:
+        files.release(files.acquire(str(root_ / "data.h5")))
+        assert (root_ / "data.h5").exists()
+    with pytest.raises(FilePathError, match="outside the allowed roots"):
+        files.acquire(str(tmp_path / "data2" / "data.h5"))
+    assert not (tmp_path / "data2").exists()
+
+
+def test_a_link_out_of_the_roots_is_not_followed(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "link").symlink_to(tmp_path)
+    files = FilePool((str(tmp_path / "data"),))
+    with pytest.raises(FilePathError, match="outside the allowed roots"):
+        files.acquire(str(tmp_path / "data" / "link" / "data.h5"))
+    assert not (tmp_path / "data.h5").exists()
+
+
 def test_a_file_that_cannot_be_committed_keeps_no_other_from_it(tmp_path):
     disk = FullDisk("one.h5")
     files = FilePool(disk=disk)

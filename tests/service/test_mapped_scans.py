@@ -167,6 +167,46 @@ def test_every_type_of_item_is_written(tmp_path):
         np.testing.assert_array_equal(there["virtual"][()], expected)
 
 
+def with_virtual_dataset(folder):
+    """A scan that also shows its diode as a virtual dataset, which names its own file."""
+    whole = {"start": [0], "count": [4]}
+    source = {
+        "vspace": whole,
+        "src_file": str(folder / "data.h5"),
+        "src_dataset": "/7.1/instrument/diode/data",
+        "src_space": whole,
+    }
+    shown = {"type": "virtual_dataset", "dtype": "<f8", "shape": [4], "virtual_sources": [source]}
+    return MappedBench(folder, {"data.h5": published(entry(instrument=INSTRUMENT, shown=shown))})
+
+
+def test_a_virtual_dataset_shows_the_points_of_a_stream_of_its_own_file(tmp_path):
+    bench = with_virtual_dataset(tmp_path)
+    bench.prepare()
+    bench.send(DIODE, 1, 2)
+    bench.settle()
+    with opened(bench) as file:
+        np.testing.assert_array_equal(file["7.1/shown"][()], [1, 2, np.nan, np.nan])
+        # Also when it is moved.
+        assert [one.file_name for one in file["7.1/shown"].virtual_sources()] == ["."]
+    bench.send(DIODE, 3, 4, start=2)
+    bench.seal(DIODE, 4)
+    bench.points(ROBX)
+    bench.end_with()
+    with opened(bench) as file:
+        assert file["7.1/shown"][()].tolist() == [1, 2, 3, 4]
+
+
+def test_a_virtual_dataset_waits_for_the_stream_of_its_own_file(tmp_path):
+    bench = with_virtual_dataset(tmp_path)
+    bench.prepare()
+    bench.points(ROBX)
+    bench.settle()
+    with opened(bench) as file:
+        assert "shown" not in file["7.1"]
+    bench.end_with()
+
+
 BAD = {
     "null": None,
     "unknown type": {"type": "surprise"},
