@@ -56,11 +56,16 @@ def test_points_stand_where_the_map_says_and_the_verdict_in_the_entry(tmp_path):
 
 
 def test_attributes_and_links_of_a_stream_are_there_with_its_first_point(tmp_path):
-    bench = MappedBench(tmp_path, {"data.h5": published(PLAIN)})
+    plain = published(PLAIN)
+    plain["attributes"]["place"] = "id00"
+    plain["children"]["7.1"]["children"]["title"] = with_attributes("a scan", language="en")
+    bench = MappedBench(tmp_path, {"data.h5": plain})
     bench.prepare()
     bench.settle()
     with opened(bench) as file:
-        assert "title" in file["7.1"]
+        assert file.attrs["place"] == "id00"
+        assert file["7.1"].attrs["NX_class"] == "NXentry"
+        assert file["7.1/title"].attrs["language"] == "en"
         assert "diode" not in file.get("7.1/measurement", {})
     bench.send(DIODE, 1.5)
     bench.settle()
