@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tango
 from tests.support_device_server import await_scan, finish
-from tests.support_session import check_values
+from tests.support_session import check_values, opened
 from tests.support_waiting import wait_for
 
 from nexus_writer_service.testing.simulation import (
@@ -127,6 +127,10 @@ def test_stop_scan_ends_a_scan_with_what_it_has(device, half_a_scan):
     assert "stopped by the command stop_scan" in device.scan_state_reason("1_loopscan")
     assert device.state() == tango.DevState.ON
     check_values(half_a_scan.record)
+    with opened(half_a_scan.record) as file:
+        assert "end_time" in file["1.1"]
+        said = file["1.1/writer/description"].asstr()[()]
+    assert said.startswith("incomplete: 16 points in 4 channels; stopped by the command stop_scan")
     finish(half_a_scan)
     device.stop_scan("1_loopscan")  # it is over: nothing happens
 
@@ -136,6 +140,9 @@ def test_kill_scan_abandons_a_scan_and_leaves_a_sound_file(device, session, half
     assert device.scan_state("1_loopscan") == tango.DevState.FAULT
     assert "kill_scan" in device.scan_state_reason("1_loopscan")
     check_values(half_a_scan.record)
+    with opened(half_a_scan.record) as file:
+        assert "end_time" not in file["1.1"]
+        assert file["1.1/writer/description"].asstr()[()] == "running"
     finish(half_a_scan)
     following = session.loopscan(3)
     await_scan(device, following.name, "OFF")

@@ -67,6 +67,18 @@ def test_after_five_minutes_a_scan_leaves_the_lists_and_stays_in_the_history(
     history.close()
 
 
+def test_a_session_that_is_stopped_forgets_its_scans_too(clocked, session, ahead):
+    device = clocked.device
+    record = session.loopscan(3)
+    await_scan(device, record.name, "OFF")
+    device.stop()
+    assert list(device.scan_names) == [record.name]
+    ahead(6 * MINUTES)
+    wait_for(lambda: not device.scan_names, what=f"{record.name} forgotten")
+    with pytest.raises(tango.DevFailed, match="no scan '1_loopscan' is known here"):
+        device.scan_state(record.name)
+
+
 def test_events_tell_that_a_scan_was_forgotten(clocked, session, ahead):
     device = clocked.device
     told: list[list[str]] = []

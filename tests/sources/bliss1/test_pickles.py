@@ -19,6 +19,7 @@ from hypothesis.extra import numpy as hnp
 from tests.support_bliss1 import kinds, recording
 
 from nexus_writer_service.errors import DecodeError
+from nexus_writer_service.sources.bliss1 import pickles
 from nexus_writer_service.sources.bliss1.pickles import Named, is_pickle, load
 
 PROTOCOLS = st.integers(4, 5)
@@ -206,6 +207,14 @@ def test_modules_are_never_imported(value: bytes) -> None:
 )
 def test_broken_pickles_are_errors_that_say_so(value: bytes, message: str) -> None:
     with pytest.raises(DecodeError, match=message):
+        load(value)
+
+
+def test_a_value_that_is_too_large_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    value = b"\x80\x02K\x01."
+    assert load(value) == 1
+    monkeypatch.setattr(pickles, "MOST_BYTES", len(value) - 1)
+    with pytest.raises(DecodeError, match="5 bytes of pickle are too many"):
         load(value)
 
 
