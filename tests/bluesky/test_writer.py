@@ -284,3 +284,26 @@ def test_a_data_key_that_comes_later_does_not_take_the_name_of_another(writer):
     with h5py.File(only(writer.wait_writer()).file) as file:
         assert values(file, "a_b").tolist() == [1, 2]
         assert values(file, "a_b_2")[1] == 20
+
+
+def test_a_start_that_is_told_twice_costs_neither_the_run_nor_its_result(writer, caplog):
+    run = Run()
+    descriptor = run.descriptor(["det"])
+    start = run.start()
+    feed(writer, [start, descriptor, run.event(descriptor, det=1.0), start])
+    more = run.descriptor(["late"], "late")
+    feed(writer, [run.event(descriptor, det=2.0), more, run.event(more, late=3.0), run.stop()])
+    result = only(writer.wait_writer())
+    assert result.verdict.outcome is Outcome.COMPLETE
+    assert "has started already: its second start is left" in caplog.text
+    with h5py.File(result.file) as file:
+        assert values(file, "det").tolist() == [1, 2]
+
+
+def test_a_writer_that_is_subscribed_twice_has_all_points_once(writer):
+    documents = [one for one in scan(Run()) for _ in range(2)]
+    feed(writer, documents)
+    result = only(writer.wait_writer())
+    with h5py.File(result.file) as file:
+        assert values(file, "det").tolist() == [0, 1, 4, 9, 16]
+        assert values(file, "motor", item="EPOCH")[0] == EPOCH + 0.1

@@ -244,13 +244,18 @@ class Engine:
         document: Any = item[1]
         begin: RunBegin = item[2]
         uid = str(document.get("uid")) if isinstance(document, Mapping) else "?"
+        if uid in self._open:
+            _log.error(
+                "run %s has started already: its second start is left. Is the writer subscribed "
+                "twice?",
+                uid,
+            )
+            return
         try:
             if begin.refusal is not None:
                 raise begin.refusal
             if begin.target is None:
                 raise FileError("no name for the file of the run is known: set file_name")
-            if uid in self._open:
-                raise DecodeError(f"run {uid} has started already: its second start is left")
             path = self._targets.take(Path(os.path.abspath(begin.target)), uid)
         except Exception as error:  # noqa: BLE001 - make_file_name is a method of a subclass
             self._refuse(uid, begin, error)
