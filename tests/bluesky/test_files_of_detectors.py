@@ -371,6 +371,22 @@ def test_streamed_frames_and_numbers_are_mapped(writer, tmp_path):
         assert values(file, "sum").tolist() == [0, 1, 2, 3]
 
 
+def test_streamed_frames_that_no_document_tells_of_are_rows_without_values(writer, tmp_path):
+    save(tmp_path / "cam.h5", frames(5))
+    run = Run(detectors=["cam"])
+    descriptor = run.descriptor({"cam": STREAMED})
+    feed(writer, [run.start(), descriptor, stream_resource(run, tmp_path / "cam.h5")])
+    feed(writer, [stream_datum(descriptor, 0, 1), stream_datum(descriptor, 3, 4)])
+    feed(writer, [run.stop(num_events={"primary": 5})])
+    result = only(writer.wait_writer())
+    assert result.verdict.outcome is Outcome.INCOMPLETE
+    assert "points 1 to 2 lost: no document told where they are" in result.verdict.summary
+    assert "points 4 to 4 lost: no document told where they are" in result.verdict.summary
+    found, _ = stored(result)
+    assert np.array_equal(found[[0, 3]], frames(5)[[0, 3]])
+    assert not found[[1, 2]].any()
+
+
 def test_streamed_frames_show_while_the_run_goes_on(writer, tmp_path):
     save(tmp_path / "cam.h5", frames(2))
     run = Run(detectors=["cam"])

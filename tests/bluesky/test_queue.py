@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nexus_writer_service.bluesky.queue import DocumentQueue
+from nexus_writer_service.sources.bluesky.batches import EVENTS, Batch
 
 
 def event(number, size=100):
@@ -101,3 +102,36 @@ def test_events_of_many_threads_are_all_there():
     expected = [*range(500), *range(1000, 1500), *range(2000, 2500)]
     assert sorted(numbers(found)) == expected
     assert [number for number in numbers(found) if number < 500] == list(range(500))
+
+
+def told(items):
+    """The numbers of events, also of those that were gathered."""
+    for name, document, _ in items:
+        if name == EVENTS:
+            for part in document.parts():
+                yield from part.numbers if isinstance(part, Batch) else numbers_of(part)
+        elif name == "event":
+            yield document["seq_num"]
+
+
+def numbers_of(documents):
+    return [document["seq_num"] for document in documents]
+
+
+@pytest.mark.parametrize("budget", range(4000, 7000, 100))
+def test_events_never_overtake_those_of_their_stream_that_wait_in_the_file(budget):
+    queue = DocumentQueue(budget)
+    for uid in ("d", "e"):
+        described = {"uid": uid, "run_start": "r", "name": "primary", "data_keys": {"x": {}}}
+        queue.put(("descriptor", described, None))
+    for number in range(100):
+        # Of another descriptor now and then, as of a device that is configured anew.
+        queue.put_event(
+            {
+                "descriptor": "e" if number % 36 == 35 else "d",
+                "seq_num": number,
+                "data": {"x": 1.0},
+                "timestamps": {"x": 1.0},
+            }
+        )
+    assert list(told(taken(queue))) == list(range(100))

@@ -127,8 +127,12 @@ def test_a_file_that_would_get_worse_is_kept(tmp_path: Path) -> None:
     (path,) = out.iterdir()
     content = path.read_bytes()
     record(tmp_path / "cut.jsonl", documents[:3])
-    worse = export(tmp_path / "cut.jsonl", f"--out={out}")
+    report = tmp_path / "report.json"
+    worse = export(tmp_path / "cut.jsonl", f"--out={out}", f"--report={report}")
     assert worse.exit_code == 1
+    (told,) = json.loads(report.read_text())
+    assert told["fate"] == "incomplete"
+    assert told["detail"].startswith("worse than before, which is kept: ")
     assert path.read_bytes() == content
     assert list(out.iterdir()) == [path]
 
