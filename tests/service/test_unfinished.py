@@ -3,6 +3,7 @@
 from concurrent.futures import Future
 from datetime import UTC, datetime
 
+import h5py
 import pytest
 from tests.support_clock import FakeClock
 
@@ -37,8 +38,9 @@ class Office:
 
     def unfinished(self, *entries, file=True):
         disk = DiskWatch(required=0, recommended=0)
+        self.files = FilePool(self.roots)
         around = Surroundings(
-            files=FilePool(self.roots),
+            files=self.files,
             board=StatusBoard(),
             clock=FakeClock(),
             disk=disk,
@@ -146,6 +148,18 @@ def test_a_file_that_this_writer_may_not_use_is_left_alone(office, tmp_path):
     office.unfinished("1.1").conclude(KEY, "it is gone")
     assert office.recorded == []
     assert office.in_file("1.1") == RUNNING
+
+
+def test_the_history_is_told_what_the_file_says_also_while_another_scan_is_in_it(office):
+    office.write("1.1", RUNNING)
+    unfinished = office.unfinished("1.1")
+    file = office.files.acquire(str(office.path))
+    unfinished.conclude(KEY, "it is gone")
+    with h5py.File(office.path, "r", locking=False) as shown:
+        note = read_writer_note(shown[f"1.1/{DATA}"].asstr()[()])
+    office.files.release(file)
+    assert note is not None
+    assert note.verdict == office.verdict
 
 
 def test_scans_that_nobody_left_are_none_of_its_business(office):

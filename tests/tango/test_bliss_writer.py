@@ -171,6 +171,17 @@ def test_too_little_room_is_a_fault_before_the_scan_is_prepared(new_server, sess
     scan.close("USER_ABORT")
 
 
+def test_a_file_that_may_not_be_made_is_a_fault_before_the_scan_is_prepared(
+    device, session, tmp_path
+):
+    (tmp_path / session.name).write_text("a file where a directory should be")
+    scan = session.open(lambda setting: designs.loopscan(setting, 3))
+    device.SaveScan(scan.record.key)
+    reason = await_state(device, scan.record.key, "FAULT")
+    assert reason == f"no permission to write {scan.record.path}"
+    scan.close("USER_ABORT")
+
+
 def test_a_scan_without_a_file_is_a_fault_before_it_is_prepared(device, session):
     faults = Faults(info={"filename": "relative.h5"})
     scan = session.open(lambda setting: designs.loopscan(setting, 3), faults=faults)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -290,3 +291,13 @@ def test_the_command_serves_until_it_is_told_to_end():
         assert command.wait(20) == 0
     with pytest.raises(SourceUnavailableError):
         missing_modules(url)
+
+
+@needs_server
+def test_it_listens_on_the_loopback_interface_only(own_program: None) -> None:
+    with RedisServer(port=0) as server:
+        port = int(server.url.partition("?")[0].rpartition(":")[2])
+        socket.create_connection(("127.0.0.1", port), 5).close()
+        # The machine itself as well, but by an address that only listeners on all interfaces have.
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.2", port), 5).close()

@@ -36,6 +36,14 @@ def test_two_databases_do_not_know_each_other(tango_database: TangoDatabase) -> 
         assert registered(other) == []
 
 
+def test_it_listens_on_the_loopback_interface_only(tango_database: TangoDatabase) -> None:
+    with tango_database:
+        _, port = tango_database.host.split(":")
+        # The machine itself as well, but by an address that only listeners on all interfaces have.
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.2", int(port)), 5).close()
+
+
 def test_nothing_is_left_behind(tango_database: TangoDatabase) -> None:
     with tango_database:
         folder = tango_database._folder
