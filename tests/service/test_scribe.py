@@ -1,6 +1,7 @@
 """The thread that writes: what it does at its end, and while the disk is full."""
 
 import threading
+from contextlib import closing
 from dataclasses import replace
 
 import h5py
@@ -117,6 +118,33 @@ def test_scans_are_suspended_when_the_scribe_is_stopped(tmp_path):
     with h5py.File(desk.path, "a") as file:
         assert len(file["7.1/measurement/diode"]) == 5
         assert "end_time" not in file["7.1"]
+
+
+def test_an_error_that_nobody_foresaw_costs_its_scan_only(tmp_path):
+    with closing(Desk(tmp_path)) as desk:
+        desk.prepare()
+        broken = replace(desk.scan, key=ScanKey("esrf:scan:02"), channels=None)
+        desk.scribe.announce(broken, wanted=True)
+        desk.scribe.submit([desk.points(5), Prepared(broken.key, broken), desk.points(5)])
+        status = wait_for(
+            lambda: (one := desk.around.board.get(broken.key)) and one.over and one,
+            what="end of the broken scan",
+        )
+        desk.end()
+    assert status.verdict.outcome is Outcome.FAILED
+    assert "please report it" in status.reason
+    assert desk.status.verdict.outcome is Outcome.COMPLETE
+    with h5py.File(desk.path, "r") as file:
+        assert file["7.1/measurement/diode"][()].tolist() == list(range(10))
+
+
+def test_the_beginning_and_the_end_of_a_scan_wait_for_no_tick(tmp_path):
+    with closing(Desk(tmp_path, tick=1000)) as desk:
+        desk.scribe.submit([Prepared(desk.scan.key, desk.scan)])
+        wait_for(lambda: desk.path.exists() and desk.path.stat().st_size, what="an entry on disk")
+        desk.scribe.submit([desk.points(5)])
+        desk.end()
+    assert desk.status.verdict.outcome is Outcome.COMPLETE
 
 
 def test_while_the_disk_is_full_memory_is_bounded_and_calls_are_served(full_desk):
