@@ -163,37 +163,6 @@ def test_a_descriptor_that_counts_anew_goes_behind_the_rows_of_the_other(writer)
         assert values(file, "det").tolist() == [1, 2, 10, 20]
 
 
-def test_events_that_the_stop_document_counts_and_nobody_received_are_named(writer):
-    run = Run()
-    descriptor = run.descriptor(["det"])
-    feed(writer, [run.start(), descriptor, *(run.event(descriptor, det=1.0) for _ in range(3))])
-    feed(writer, [run.stop(num_events={"primary": 5})])
-    result = only(writer.wait_writer())
-    assert result.verdict.outcome is Outcome.INCOMPLETE
-    assert "points 3 to 4 lost" in result.verdict.summary
-    with h5py.File(result.file) as file:
-        np.testing.assert_array_equal(values(file, "det"), [1, 1, 1, np.nan, np.nan])
-
-
-def test_each_configuration_of_a_device_is_kept(writer):
-    run = Run()
-    descriptors = [
-        run.descriptor(["det"], configuration={"det": {"data": {"gain": gain}}}) for gain in (1, 7)
-    ]
-    feed(writer, [run.start(), *descriptors])
-    feed(writer, [run.event(descriptor, det=2.0) for descriptor in descriptors])
-    feed(writer, [run.stop()])
-    result = only(writer.wait_writer())
-    assert result.ok
-    with h5py.File(result.file) as file:
-        found = file["entry/instrument/bluesky/configuration"]
-        gains = [found[f"{name}/det/gain"][()] for name in ("primary", "primary_2")]
-        uids = [found[name].attrs["uid"] for name in ("primary", "primary_2")]
-        assert gains == [1, 7]
-        assert uids == [document["uid"] for _, document in descriptors]
-        assert values(file, "det").tolist() == [2, 2]
-
-
 def test_a_descriptor_that_is_told_twice_is_a_problem_and_changes_nothing(writer):
     run = Run()
     descriptor = run.descriptor(["det"], configuration={"det": {"data": {"gain": 1}}})
