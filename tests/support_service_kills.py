@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -230,7 +229,7 @@ def differences_to_undisturbed(
 ) -> list[str]:
     """In what the files differ from those that an undisturbed writer makes of the same scans."""
     paths = sorted(_file(records).parent.glob("*.h5"))
-    kept = [shutil.move(path, path.with_suffix(".disturbed")) for path in paths]
+    kept = [path.rename(path.with_suffix(".disturbed")) for path in paths]
     other = folder / "undisturbed"
     other.mkdir()
     finish(url, records, other, *options)

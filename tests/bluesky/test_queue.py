@@ -1,6 +1,7 @@
 """Documents wait in order, in memory and beyond it in a file."""
 
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,7 +123,12 @@ def numbers_of(documents):
 def test_events_never_overtake_those_of_their_stream_that_wait_in_the_file(budget):
     queue = DocumentQueue(budget)
     for uid in ("d", "e"):
-        described = {"uid": uid, "run_start": "r", "name": "primary", "data_keys": {"x": {}}}
+        described: dict[str, Any] = {
+            "uid": uid,
+            "run_start": "r",
+            "name": "primary",
+            "data_keys": {"x": {}},
+        }
         queue.put(("descriptor", described, None))
     for number in range(100):
         # Of another descriptor now and then, as of a device that is configured anew.

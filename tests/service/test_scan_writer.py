@@ -165,7 +165,7 @@ def test_a_disk_that_fills_up_halts_the_scan_until_there_is_room(tmp_path, monke
     bench = Bench(tmp_path, free=lambda _directory: room[0])
     bench.prepare()
     bench.settle()
-    assert bench.status.halted is None
+    assert not bench.status.halted
     room[0] = 10 * MEGABYTE
     wait_for(lambda: after_a_while(bench).halted, what="a scan that is halted")
     assert "Free disk space below 200 MB" in bench.status.halted

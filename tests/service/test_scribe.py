@@ -126,11 +126,14 @@ def test_an_error_that_nobody_foresaw_costs_its_scan_only(tmp_path):
         broken = replace(desk.scan, key=ScanKey("esrf:scan:02"), channels=None)
         desk.scribe.announce(broken, wanted=True)
         desk.scribe.submit([desk.points(5), Prepared(broken.key, broken), desk.points(5)])
-        status = wait_for(
-            lambda: (one := desk.around.board.get(broken.key)) and one.over and one,
+        wait_for(
+            lambda: (one := desk.around.board.get(broken.key)) and one.over,
             what="end of the broken scan",
         )
         desk.end()
+    status = desk.around.board.get(broken.key)
+    assert status is not None
+    assert status.verdict is not None
     assert status.verdict.outcome is Outcome.FAILED
     assert "please report it" in status.reason
     assert desk.status.verdict.outcome is Outcome.COMPLETE
