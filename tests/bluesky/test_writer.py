@@ -300,10 +300,12 @@ def test_a_start_that_is_told_twice_costs_neither_the_run_nor_its_result(writer,
         assert values(file, "det").tolist() == [1, 2]
 
 
-def test_a_writer_that_is_subscribed_twice_has_all_points_once(writer):
+def test_a_writer_that_is_subscribed_twice_has_all_points_once_and_says_so(writer):
     documents = [one for one in scan(Run()) for _ in range(2)]
     feed(writer, documents)
     result = only(writer.wait_writer())
+    assert "10 points in 2 channels" in result.verdict.summary
+    assert "there is a descriptor of this uid already" in result.verdict.summary
     with h5py.File(result.file) as file:
         assert values(file, "det").tolist() == [0, 1, 4, 9, 16]
         assert values(file, "motor", item="EPOCH")[0] == EPOCH + 0.1
