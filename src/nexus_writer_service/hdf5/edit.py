@@ -24,10 +24,8 @@ def merge_into(group: h5py.Group, tree: Group) -> tuple[str, ...]:
     """
     place = f"{group.file.name}{group.name}".replace("//", "/")
     growing = GrowingDatasets(group.file.id, place, _no_time)
-    templates = Templates(group.id)
-    merge = Merge(place, growing, KnownGroups(), templates)
+    merge = Merge(place, growing, KnownGroups(group.id), Templates())
     merge.root(group.id, tree)
-    templates.clear()
     return tuple(merge.problems)
 
 

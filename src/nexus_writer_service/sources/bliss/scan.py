@@ -25,6 +25,7 @@ from nexus_writer_service.model.events import (
     ScanReference,
     Vanished,
 )
+from nexus_writer_service.sources.bliss.channels import KnownChannels
 from nexus_writer_service.sources.bliss.encodings import Entry, field_of
 from nexus_writer_service.sources.bliss.scan_info import describe
 from nexus_writer_service.sources.bliss.streams import ChannelStream, follow_stream
@@ -50,13 +51,17 @@ class FollowedScan:
     Args:
         key: Redis key of the scan.
         document: the scan's JSON document, read at any time.
+        known: channels of earlier scans; those of this one are added.
 
     Raises:
         DecodeError: the document does not say where the states of the scan are.
     """
 
-    def __init__(self, key: ScanKey, document: Json) -> None:
+    def __init__(
+        self, key: ScanKey, document: Json, known: KnownChannels | None = None
+    ) -> None:
         self.key = key
+        self._known = known or KnownChannels()
         self.state: ScanState | None = None
         """The last state seen; None before the first one."""
         self.state_key = _stream_key(key, _member(document, "state_stream"))
@@ -68,7 +73,7 @@ class FollowedScan:
         self.over = False
         """Whether the last event has been given."""
         self._told: set[str] = set()
-        self._description, warnings = describe(key, document)
+        self._description, warnings = describe(key, document, self._known)
         self._announced = Announced(key, self._description, self._untold(warnings))
         self._was_prepared = False
         self._closed = False
@@ -121,7 +126,7 @@ class FollowedScan:
             document = parse_document(text)
         except DecodeError as error:
             return self._go_on_without(error)
-        self._description, warnings = describe(self.key, document)
+        self._description, warnings = describe(self.key, document, self._known)
         untold = self._untold(warnings)
         closed = self.state is ScanState.CLOSED
         streams = _member(document, "data_streams")

@@ -24,7 +24,7 @@ from nexus_writer_service.model.description import (
     StorageOptions,
     Subscan,
 )
-from nexus_writer_service.sources.bliss.channels import channel
+from nexus_writer_service.sources.bliss.channels import KnownChannels
 from nexus_writer_service.sources.bliss.fields import Fields
 from nexus_writer_service.sources.bliss.plots import described_plots, technique
 
@@ -33,7 +33,9 @@ _NOT_DUMPED = ("positioners", "nexuswriter")
 _USUAL_CATEGORIES = ("instrument", "technique", "sample")
 
 
-def describe(key: ScanKey, document: Json) -> tuple[ScanDescription, tuple[str, ...]]:
+def describe(
+    key: ScanKey, document: Json, known: KnownChannels | None = None
+) -> tuple[ScanDescription, tuple[str, ...]]:
     """The description of a scan, and warnings about what was missing or strange.
 
     Never raises: the worst document still describes a scan of number 0 without channels.
@@ -42,13 +44,15 @@ def describe(key: ScanKey, document: Json) -> tuple[ScanDescription, tuple[str, 
         key: the scan's key in Redis.
         document: ``id``, ``info`` and ``data_streams`` as blissdata 2 keeps them; also with the
             names of BLISS 1 in the scan info.
+        known: channels of earlier scans; those of this one are added.
     """
     found = document if isinstance(document, Mapping) else {}
     root = Fields(found, f"scan {key}")
     identity = Fields(root.object("id").content, f"scan {key} id", root.warnings)
     name = root.object("info").text("name") or identity.text("name") or str(key)
     info = Fields(root.object("info").content, f"scan {name}", root.warnings)
-    scan = _content(_saving(_head(key, name, info, identity), info, identity), root, info)
+    head = _saving(_head(key, name, info, identity), info, identity)
+    scan = _content(head, root, info, known or KnownChannels())
     return scan, tuple(dict.fromkeys(root.warnings)) if scan.save else ()
 
 
@@ -91,10 +95,12 @@ def _saving(scan: ScanDescription, info: Fields, identity: Fields) -> ScanDescri
     )
 
 
-def _content(scan: ScanDescription, root: Fields, info: Fields) -> ScanDescription:
+def _content(
+    scan: ScanDescription, root: Fields, info: Fields, known: KnownChannels
+) -> ScanDescription:
     """The scan with its channels, devices and metadata."""
     devices = _devices(info)
-    channels, unusable = _channels(root, info, devices)
+    channels, unusable = _channels(root, info, devices, known)
     return replace(
         scan,
         shape=_shape(info),
@@ -195,7 +201,7 @@ def _devices(info: Fields) -> dict[str, Device]:
 
 
 def _channels(
-    root: Fields, info: Fields, devices: Mapping[str, Device]
+    root: Fields, info: Fields, devices: Mapping[str, Device], known: KnownChannels
 ) -> tuple[dict[ChannelName, Channel], dict[ChannelName, str]]:
     """The channels, and why others cannot be used."""
     announced = info.object("channels").objects()
@@ -204,11 +210,11 @@ def _channels(
     unusable: dict[ChannelName, str] = {}
     for name, stream in root.object("data_streams").objects().items():
         place = f"{info.place}, channel {name}"
-        known = announced.get(name) or Fields({}, place, root.warnings)
-        one = channel(
+        said = announced.get(name)
+        one = known.channel(
             name,
             Fields(stream.content, place, root.warnings),
-            Fields(known.content, place, root.warnings),
+            Fields(said.content if said else {}, place, root.warnings),
             owners.get(ChannelName(name)),
         )
         if isinstance(one, str):
