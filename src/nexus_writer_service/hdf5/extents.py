@@ -46,8 +46,8 @@ class Extents:
         size = len(data)
         if not size:
             return
-        old = self._noted.get(address)
-        if old is not None:
+        if address in self._noted:
+            old = self._noted[address]
             if len(old) > size:  # only the beginning of the old one is covered
                 self._make_order()
             else:
@@ -55,8 +55,7 @@ class Extents:
                 self.nbytes -= len(old)
         self._noted[address] = data
         self.nbytes += size
-        stop = address + size
-        self._stop = max(self._stop, stop)
+        self._stop = max(self._stop, address + size)
 
     def _make_order(self) -> None:
         if not self._noted:

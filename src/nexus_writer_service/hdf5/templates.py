@@ -99,7 +99,7 @@ class Templates:
         return True
 
     def wanted(self, like: Likeness) -> bool:
-        """Whether a group that is made the long way is to be a template, as the second of a kind."""
+        """Whether a group that is made the long way is the second of its kind."""
         if like.key in self._templates:
             return True
         if len(self._templates) >= _MOST_KINDS:

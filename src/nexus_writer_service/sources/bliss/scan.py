@@ -57,9 +57,7 @@ class FollowedScan:
         DecodeError: the document does not say where the states of the scan are.
     """
 
-    def __init__(
-        self, key: ScanKey, document: Json, known: KnownChannels | None = None
-    ) -> None:
+    def __init__(self, key: ScanKey, document: Json, known: KnownChannels | None = None) -> None:
         self.key = key
         self._known = known or KnownChannels()
         self.state: ScanState | None = None
