@@ -7,7 +7,8 @@ import h5py
 
 from nexus_writer_service.hdf5.failures import FAILURES
 from nexus_writer_service.hdf5.growing import GrowingDatasets
-from nexus_writer_service.hdf5.merge import KnownGroups, Merge
+from nexus_writer_service.hdf5.known_groups import KnownGroups
+from nexus_writer_service.hdf5.merge import Merge
 from nexus_writer_service.hdf5.templates import Templates
 from nexus_writer_service.model.tree import Group
 

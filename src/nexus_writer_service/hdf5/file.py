@@ -16,7 +16,8 @@ from nexus_writer_service.hdf5.external import Clock
 from nexus_writer_service.hdf5.failures import FAILURES, file_error
 from nexus_writer_service.hdf5.growing import GrowingDatasets
 from nexus_writer_service.hdf5.held import HeldBytes
-from nexus_writer_service.hdf5.merge import Kind, KnownGroups, Merge, kind_of
+from nexus_writer_service.hdf5.known_groups import KnownGroups
+from nexus_writer_service.hdf5.merge import Kind, Merge, kind_of
 from nexus_writer_service.hdf5.options import FileOptions
 from nexus_writer_service.hdf5.templates import Templates
 from nexus_writer_service.model.description import FileBlock

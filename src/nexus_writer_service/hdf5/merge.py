@@ -5,7 +5,6 @@ dataset is linked only once it is whole. Links are never followed: an external o
 through the writer's own file.
 """
 
-from collections.abc import Iterable
 from enum import Enum, auto
 from itertools import groupby
 from operator import itemgetter
@@ -17,6 +16,7 @@ from nexus_writer_service.errors import DatasetError
 from nexus_writer_service.hdf5.external_binary import create_external
 from nexus_writer_service.hdf5.failures import FAILURES, RefusedError, cause, cure
 from nexus_writer_service.hdf5.growing import GrowingDatasets, GrowingNode
+from nexus_writer_service.hdf5.known_groups import KnownGroups
 from nexus_writer_service.hdf5.templates import Likeness, Templates, likeness, without
 from nexus_writer_service.hdf5.values import (
     as_array,
@@ -46,9 +46,6 @@ from nexus_writer_service.model.tree import (
     VirtualDataset,
 )
 
-_MOST_OPEN = 64
-"""Groups that are kept open; a scan enters some ten of them again and again."""
-
 
 class Kind(Enum):
     """What a name in a group stands for."""
@@ -74,48 +71,6 @@ def kind_of(group: Any, name: str) -> Kind:
             return Kind.DATASET
         case _:
             return Kind.OTHER
-
-
-class KnownGroups:
-    """Groups that merges have entered, open, with their NX_class.
-
-    It saves most of the reading: a scan of a thousand channels enters the same few groups with each
-    of them. Nobody else writes the file, and a group never gives way, so what was seen once holds.
-
-    Args:
-        root: low-level identifier of the root group of the file.
-    """
-
-    def __init__(self, root: Any) -> None:
-        self._root = root
-        self._groups: dict[str, tuple[Any, str]] = {}
-
-    def get(self, path: str) -> tuple[Any, str] | None:
-        """The group at ``path`` (low-level identifier) and its NX_class, if it is known."""
-        known = self._groups.get(path)
-        if known is not None and known[0] is None:
-            known = self._groups[path] = h5g.open(self._root, path[1:].encode()), known[1]
-        return known
-
-    def expect(self, path: str, groups: Iterable[tuple[str, str]]) -> None:
-        """Know groups that were made a moment ago, to be opened when they are entered.
-
-        Args:
-            path: of the outermost one.
-            groups: path below that one (empty for itself) and NX_class of each.
-        """
-        for below, nx_class in groups:
-            self.add(f"{path}/{below}" if below else path, None, nx_class)
-
-    def add(self, path: str, group: Any, nx_class: str) -> None:
-        """Keep a group open, or open it later; all are let go when they have become many."""
-        if len(self._groups) >= _MOST_OPEN:
-            self._groups.clear()
-        self._groups[path] = group, nx_class
-
-    def close(self) -> None:
-        """Let go of all groups."""
-        self._groups.clear()
 
 
 class Merge:
