@@ -44,8 +44,6 @@ class Extents:
     def put(self, address: int, data: Bytes) -> None:
         """Hold ``data``, which must not change any more, at ``address``."""
         size = len(data)
-        if not size:
-            return
         if address in self._noted:
             old = self._noted[address]
             if len(old) > size:  # only the beginning of the old one is covered
@@ -53,9 +51,10 @@ class Extents:
             else:
                 del self._noted[address]  # or it would keep its place in time
                 self.nbytes -= len(old)
-        self._noted[address] = data
-        self.nbytes += size
-        self._stop = max(self._stop, address + size)
+        if size:
+            self._noted[address] = data
+            self.nbytes += size
+            self._stop = max(self._stop, address + size)
 
     def _make_order(self) -> None:
         if not self._noted:

@@ -116,9 +116,12 @@ class JournaledFile:
                     view[done:] = bytes(size - done)
                     break
                 done += count
-        for extents in (self._pending, self._new, self._changed):
-            if extents:
-                extents.patch(memoryview(buffer), address)
+        if self._pending:
+            self._pending.patch(memoryview(buffer), address)
+        if address + size > self._guarded and self._new:
+            self._new.patch(memoryview(buffer), address)
+        if self._changed:
+            self._changed.patch(memoryview(buffer), address)
         return size
 
     def read(self, size: int = -1) -> bytes:
@@ -137,7 +140,10 @@ class JournaledFile:
         if stop <= guarded:
             self._changed.put(address, bytes(data))
         elif 0 < guarded <= address:  # nearly always
-            self._write_new(address, data)
+            if size < _SMALL and self._new.nbytes < _MOST_SMALL:
+                self._new.put(address, bytes(data))
+            else:
+                self._write_new(address, data)
         else:
             # A new file shows nothing before its first commit, so that a kill leaves it empty.
             below = guarded - address if guarded else size

@@ -26,34 +26,8 @@ _PLUGIN_OF_NUMBERS = ("", "hdf5_fallback")
 """Plugins whose numbers are the data: hdf5_fallback only helps readers once Redis forgot them."""
 _AXIS_KEYS = ("start", "stop", "min", "max", "points", "axis_id", "axis_kind", "axis_points")
 _NUMBER_KINDS = "biufc"
-_MOST_KNOWN = 10_000
 _NO_NUMBER = "%.0s"
 """A printf field that takes a number and prints nothing: for a file that has none in its name."""
-
-
-class KnownChannels:
-    """Channels that were described before: most scans have those of the last one."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[tuple[Json, ...], Channel]] = {}
-
-    def channel(
-        self, name: str, stream: Fields, announced: Fields, device: str | None
-    ) -> Channel | str:
-        """The channel of a stream [as the function ``channel``]; unusual ones are made anew."""
-        info, encoding = stream.content.get("info"), stream.content.get("encoding")
-        told = (info, encoding, announced.content, device)
-        known = self._known.get(name)
-        if known is not None and known[0] == told:
-            return known[1]
-        warned = len(stream.warnings)
-        found = channel(name, stream, announced, device)
-        # The numbers of an axis may be equal and of another type.
-        if isinstance(found, Channel) and not found.axis and len(stream.warnings) == warned:
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            self._known[name] = told, found
-        return found
 
 
 def channel(name: str, stream: Fields, announced: Fields, device: str | None) -> Channel | str:

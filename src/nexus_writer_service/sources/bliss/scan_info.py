@@ -24,7 +24,7 @@ from nexus_writer_service.model.description import (
     StorageOptions,
     Subscan,
 )
-from nexus_writer_service.sources.bliss.channels import KnownChannels
+from nexus_writer_service.sources.bliss.channels import channel
 from nexus_writer_service.sources.bliss.fields import Fields
 from nexus_writer_service.sources.bliss.plots import described_plots, technique
 
@@ -33,8 +33,12 @@ _NOT_DUMPED = ("positioners", "nexuswriter")
 _USUAL_CATEGORIES = ("instrument", "technique", "sample")
 
 
+Earlier = tuple[Json, ScanDescription]
+"""A document of a scan in which nothing was strange, and the description that it gave."""
+
+
 def describe(
-    key: ScanKey, document: Json, known: KnownChannels | None = None
+    key: ScanKey, document: Json, earlier: Earlier | None = None
 ) -> tuple[ScanDescription, tuple[str, ...]]:
     """The description of a scan, and warnings about what was missing or strange.
 
@@ -44,15 +48,20 @@ def describe(
         key: the scan's key in Redis.
         document: ``id``, ``info`` and ``data_streams`` as blissdata 2 keeps them; also with the
             names of BLISS 1 in the scan info.
-        known: channels of earlier scans; those of this one are added.
+        earlier: the same scan at an earlier moment: what is said of channels and devices seldom
+            changes, and is most of the document.
     """
     found = document if isinstance(document, Mapping) else {}
     root = Fields(found, f"scan {key}")
     identity = Fields(root.object("id").content, f"scan {key} id", root.warnings)
     name = root.object("info").text("name") or identity.text("name") or str(key)
     info = Fields(root.object("info").content, f"scan {name}", root.warnings)
-    head = _saving(_head(key, name, info, identity), info, identity)
-    scan = _content(head, root, info, known or KnownChannels())
+    scan = _saving(_head(key, name, info, identity), info, identity)
+    if earlier is not None and _of_devices(earlier[0]) == _of_devices(document):
+        scan = _with_devices_of(scan, earlier[1])
+    else:
+        scan = _devices_and_channels(scan, root, info)
+    scan = _content(scan, info)
     return scan, tuple(dict.fromkeys(root.warnings)) if scan.save else ()
 
 
@@ -95,24 +104,48 @@ def _saving(scan: ScanDescription, info: Fields, identity: Fields) -> ScanDescri
     )
 
 
-def _content(
-    scan: ScanDescription, root: Fields, info: Fields, known: KnownChannels
-) -> ScanDescription:
-    """The scan with its channels, devices and metadata."""
+def _of_devices(document: Json) -> tuple[Json, ...]:
+    """What a document says of channels and devices."""
+    info = document.get("info") if isinstance(document, Mapping) else None
+    if not isinstance(info, Mapping):
+        return ()
+    session = info.get("nexuswriter")
+    records = session.get("devices") if isinstance(session, Mapping) else None
+    return document.get("data_streams"), info.get("channels"), info.get("devices"), records
+
+
+def _with_devices_of(scan: ScanDescription, earlier: ScanDescription) -> ScanDescription:
+    return replace(
+        scan,
+        devices=earlier.devices,
+        channels=earlier.channels,
+        unusable=earlier.unusable,
+        device_records=earlier.device_records,
+    )
+
+
+def _devices_and_channels(scan: ScanDescription, root: Fields, info: Fields) -> ScanDescription:
     devices = _devices(info)
-    channels, unusable = _channels(root, info, devices, known)
+    channels, unusable = _channels(root, info, devices)
+    return replace(
+        scan,
+        devices=devices,
+        channels=channels,
+        unusable=unusable,
+        device_records=_device_records(info, channels),
+    )
+
+
+def _content(scan: ScanDescription, info: Fields) -> ScanDescription:
+    """The scan with its points and metadata."""
     return replace(
         scan,
         shape=_shape(info),
         count_time=info.number("count_time"),
         subscans=_subscans(info),
-        devices=devices,
-        channels=channels,
-        unusable=unusable,
         positioners=_positioners(info),
         categories=_categories(info),
         instrument_info=info.object("nexuswriter").object("instrument_info").content,
-        device_records=_device_records(info, channels),
         plotted=_plotted(info),
         plots=described_plots(info),
         technique=technique(info.object("nexuswriter").object("technique")),
@@ -201,7 +234,7 @@ def _devices(info: Fields) -> dict[str, Device]:
 
 
 def _channels(
-    root: Fields, info: Fields, devices: Mapping[str, Device], known: KnownChannels
+    root: Fields, info: Fields, devices: Mapping[str, Device]
 ) -> tuple[dict[ChannelName, Channel], dict[ChannelName, str]]:
     """The channels, and why others cannot be used."""
     announced = info.object("channels").objects()
@@ -210,11 +243,11 @@ def _channels(
     unusable: dict[ChannelName, str] = {}
     for name, stream in root.object("data_streams").objects().items():
         place = f"{info.place}, channel {name}"
-        said = announced.get(name)
-        one = known.channel(
+        known = announced.get(name) or Fields({}, place, root.warnings)
+        one = channel(
             name,
             Fields(stream.content, place, root.warnings),
-            Fields(said.content if said else {}, place, root.warnings),
+            Fields(known.content, place, root.warnings),
             owners.get(ChannelName(name)),
         )
         if isinstance(one, str):

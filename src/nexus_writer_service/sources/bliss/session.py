@@ -26,7 +26,6 @@ from nexus_writer_service.errors import DecodeError, SourceError, SourceUnavaila
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.events import Ended, Frames, Points, ScanEvent, Scans, Vanished
-from nexus_writer_service.sources.bliss.channels import KnownChannels
 from nexus_writer_service.sources.bliss.creations import CREATIONS, Creations
 from nexus_writer_service.sources.bliss.reading import Reading, Reply
 from nexus_writer_service.sources.bliss.scan import (
@@ -94,7 +93,6 @@ class BlissSource:
         self._clock = clock
         self._reading = Reading(CREATIONS, most_bytes)
         self._scans: dict[ScanKey, FollowedScan] = {}
-        self._channels = KnownChannels()
         self._unheard = 0
         """Admitted scans whose streams have not been read yet."""
         self._events: list[ScanEvent] = []
@@ -307,7 +305,7 @@ class BlissSource:
             document = parse_document(text)
             if self._session not in (None, session_of(document)):
                 return
-            scan = FollowedScan(key, document, self._channels)
+            scan = FollowedScan(key, document)
         except DecodeError as error:
             _log.warning("scan %s is not followed, its document cannot be used: %s", key, error)
             self._miss(key, f"its document in Redis cannot be used: {error}")
