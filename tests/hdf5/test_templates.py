@@ -9,8 +9,8 @@ from tests.support_hdf5 import root, stream
 from tests.support_same_file import differences
 
 from nexus_writer_service.hdf5.file import NexusFile
-from nexus_writer_service.hdf5.templates import likeness
-from nexus_writer_service.model.tree import Dataset, ExternalLink, Filters, Group, SoftLink
+from nexus_writer_service.hdf5.templates import Templates, likeness
+from nexus_writer_service.model.tree import Dataset, ExternalLink, Filters, Group, Node, SoftLink
 
 pytestmark = pytest.mark.nonconforming("trees that try the file, not NeXus")
 
@@ -43,7 +43,9 @@ def detector(data=None):
     return Group(children, {"NX_class": "NXdetector"})
 
 
-@given(st.lists(GROUPS, min_size=1, max_size=4), st.lists(st.integers(0, 3), max_size=9))
+@given(
+    st.lists(GROUPS, min_size=1, max_size=4), st.lists(st.integers(0, 3), min_size=1, max_size=9)
+)
 @settings(max_examples=60)
 def test_groups_made_alike_are_what_they_are_when_made_one_by_one(kinds, order):
     trees = [root(**{f"g{n}": kinds[kind % len(kinds)]}) for n, kind in enumerate(order)]
@@ -52,13 +54,12 @@ def test_groups_made_alike_are_what_they_are_when_made_one_by_one(kinds, order):
         file = NexusFile.open(at_once)
         told = [file.merge(tree) for tree in trees]
         file.close()
-        file = NexusFile.open(one_by_one)
         for tree, problems in zip(trees, told, strict=True):
+            file = NexusFile.open(one_by_one)  # which has no templates yet
             assert [text.replace("one_by_one", "at_once") for text in file.merge(tree)] == list(
                 problems
             )
-            file.commit()
-        file.close()
+            file.close()
         assert differences(at_once, one_by_one) == []
 
 
@@ -98,40 +99,86 @@ def test_points_of_a_scan_do_not_get_into_the_groups_of_the_next_one(tmp_path):
         assert [len(read[f"{scan}.1/c002/data"]) for scan in range(4)] == [0, 0, 0, 0]
 
 
-def test_what_is_committed_holds_no_template(tmp_path):
-    path = str(tmp_path / "file.h5")
-    file = NexusFile.open(path)
+def test_a_file_holds_no_template(tmp_path):
+    file = NexusFile.open(str(tmp_path / "file.h5"))
     file.merge(root(instrument=channels(10, detector())))
-    file.commit()
-    count = h5py.h5f.get_obj_count(file._file.h5.id, h5py.h5f.OBJ_GROUP)
+    groups = h5py.h5f.get_obj_count(file._file.h5.id, h5py.h5f.OBJ_GROUP)
     file.merge(root(other=channels(10, detector())))
-    assert h5py.h5f.get_obj_count(file._file.h5.id, h5py.h5f.OBJ_GROUP) == count + 1
-    file.commit()
-    assert h5py.h5f.get_obj_count(file._file.h5.id, h5py.h5f.OBJ_GROUP) == count
+    assert h5py.h5f.get_obj_count(file._file.h5.id, h5py.h5f.OBJ_GROUP) == groups
     file.close()
 
 
-def test_copies_take_less_room_than_groups_that_are_made(tmp_path):
-    sizes = []
-    for commit in (False, True):
-        path = tmp_path / f"{commit}.h5"
-        file = NexusFile.open(str(path))
-        for number in range(200):
-            file.merge(root(**{f"c{number:03}": detector()}))
-            if commit:
-                file.commit()
+def entry(number, *, motors=3, comment="none", more=None):
+    """As a scan begins: values that differ from scan to scan, links that hold its name."""
+    positions: dict[str, Node] = {
+        f"m{n}": Dataset(float(number * n), {"units": "mm"}) for n in range(motors)
+    }
+    children: dict[str, Node] = {
+        "title": Dataset(f"scan {number}"),
+        "comment": Dataset(comment),
+        "counts": Dataset(np.arange(3) + number),
+        "labels": Dataset([f"label {number}", "é"]),
+        "instrument": Group(
+            {
+                "positioners": Group(positions, {"NX_class": "NXcollection"}),
+                "first": SoftLink(f"/{number}.1/instrument/positioners/m0"),
+                "beside": SoftLink("positioners/m0"),
+                "é": Dataset(number),
+                **(more or {}),
+            },
+            {"NX_class": "NXinstrument"},
+        ),
+    }
+    return root(**{f"{number}.1": Group(children, {"NX_class": "NXentry"})})
+
+
+MORE = [
+    {},
+    {"link": ExternalLink("other.h5", "/x")},
+    {"flag": Dataset(b"bytes")},
+    {"text": Dataset("long " * 300)},
+    {"inner": Group({"data": stream()}, {"odd": np.array(["t"], object)})},
+]
+
+
+@pytest.mark.parametrize("more", MORE, ids=["plain", "link", "bytes", "long", "inner"])
+def test_an_entry_like_the_last_one_has_its_own_values_and_links(tmp_path, more):
+    copied, made = str(tmp_path / "copied.h5"), str(tmp_path / "made.h5")
+    templates = Templates()
+    for number in range(1, 6):
+        trees = [
+            entry(number, more=more, comment="c" * (5 - number)),
+            root(**{f"{number}.1": Group({"instrument": Group({"end": Dataset(number)})})}),
+        ]
+        file = NexusFile.open(copied, templates=templates)
+        assert [file.merge(tree) for tree in trees] == [(), ()]
         file.close()
-        sizes.append(path.stat().st_size)
-    assert sizes[0] <= sizes[1]
+        for tree in trees:
+            file = NexusFile.open(made)
+            assert file.merge(tree) == ()
+            file.close()
+    assert differences(copied, made) == []
+
+
+def test_templates_serve_more_kinds_than_they_keep(tmp_path):
+    file = NexusFile.open(str(tmp_path / "file.h5"))
+    for motors in range(300):
+        for name in "abc":
+            kind = Group({f"k{motors}": Dataset(motors)})
+            assert file.merge(root(**{f"{name}{motors}": kind})) == ()
+    file.close()
+    with h5py.File(tmp_path / "file.h5") as read:
+        values = [read[f"{name}{n}/k{n}"][()] for n in range(300) for name in "abc"]
+        assert values == [n for n in range(300) for _ in "abc"]
 
 
 def test_a_template_that_cannot_be_copied_costs_nothing(tmp_path):
     path = str(tmp_path / "file.h5")
     file = NexusFile.open(path)
     file.merge(root(a=detector(), b=detector()))
-    holder = file._templates._holder
-    for name in list(holder):
-        holder.unlink(name)
+    group = h5py.h5g.open(file._templates._file, b"/")
+    for name in list(group):
+        group.unlink(name)
     assert file.merge(root(c=detector(), d=detector(), e=detector())) == ()
     file.append("/c/data", 0, [np.arange(3.0)])
     file.close()
@@ -149,9 +196,20 @@ def test_a_group_with_a_problem_is_no_template(tmp_path):
     file.close()
 
 
-def test_groups_of_groups_and_of_images_are_not_compared():
-    assert likeness(Group({"in": detector()})) is None
+def kind(node):
+    like = likeness(node)
+    assert like is not None
+    return like.key
+
+
+def test_only_what_can_be_copied_is_compared():
     assert likeness(Group({"x": ExternalLink("other.h5", "/x")})) is None
+    assert likeness(Group({"x": SoftLink("/x")})) is None
     assert likeness(Group({}, {"NX_class": "NXdetector"})) is None
     assert likeness(Group({"x": Dataset(np.zeros(5000))})) is None
+    assert likeness(Group({"x": Dataset(2**70)})) is None
+    assert kind(Group({"x": Dataset(1)})) != kind(Group({"x": Dataset(1.0)}))
+    assert kind(Group({"x": Dataset(1)})) == kind(Group({"x": Dataset(2)}))
     assert likeness(detector()) == likeness(detector())
+    beside = Group({"in": detector(), "out": SoftLink("/x")})
+    assert kind(beside) == kind(Group({"in": detector()}))

@@ -1,6 +1,7 @@
 """A session writer as a plain process: starts, waits for signals, ends in order and says how."""
 
 import atexit
+import gc
 import logging
 import signal
 import sys
@@ -22,6 +23,10 @@ from nexus_writer_service.service.session_writer import Source
 from nexus_writer_service.service.status import StatusBoard
 
 _log = logging.getLogger(__name__)
+
+_COLLECTED_AT = 20_000
+"""Objects more, after which the collector looks for garbage: a scan makes thousands of nodes that
+hold no cycle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,9 @@ class SessionProcess:
         heart = Heartbeat(self._manager, self._service.sign_of_life)
         self.start()
         heart.start()
+        # What there is by now stays: the collector need not go through all modules again and again.
+        gc.freeze()
+        gc.set_threshold(_COLLECTED_AT)
         while not self._signalled.wait(1.0):
             self._tell(self.session.state, self.session.reason)
             if self.session.state is SessionState.FAULT:

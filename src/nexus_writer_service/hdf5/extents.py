@@ -44,19 +44,17 @@ class Extents:
     def put(self, address: int, data: Bytes) -> None:
         """Hold ``data``, which must not change any more, at ``address``."""
         size = len(data)
-        if not size:
-            return
-        old = self._noted.get(address)
-        if old is not None:
+        if address in self._noted:
+            old = self._noted[address]
             if len(old) > size:  # only the beginning of the old one is covered
                 self._make_order()
             else:
                 del self._noted[address]  # or it would keep its place in time
                 self.nbytes -= len(old)
-        self._noted[address] = data
-        self.nbytes += size
-        stop = address + size
-        self._stop = max(self._stop, stop)
+        if size:
+            self._noted[address] = data
+            self.nbytes += size
+            self._stop = max(self._stop, address + size)
 
     def _make_order(self) -> None:
         if not self._noted:

@@ -16,7 +16,8 @@ from nexus_writer_service.hdf5.external import Clock
 from nexus_writer_service.hdf5.failures import FAILURES, file_error
 from nexus_writer_service.hdf5.growing import GrowingDatasets
 from nexus_writer_service.hdf5.held import HeldBytes
-from nexus_writer_service.hdf5.merge import Kind, KnownGroups, Merge, kind_of
+from nexus_writer_service.hdf5.known_groups import KnownGroups
+from nexus_writer_service.hdf5.merge import Kind, Merge, kind_of
 from nexus_writer_service.hdf5.options import FileOptions
 from nexus_writer_service.hdf5.templates import Templates
 from nexus_writer_service.model.description import FileBlock
@@ -32,13 +33,19 @@ class NexusFile:
     absolute and without repeated slashes.
     """
 
-    def __init__(self, file: CommittedFile, clock: Clock, held: HeldBytes | None = None) -> None:
+    def __init__(
+        self,
+        file: CommittedFile,
+        clock: Clock,
+        held: HeldBytes | None = None,
+        templates: Templates | None = None,
+    ) -> None:
         self.path = file.path
         """Absolute path of the file."""
         self._file = file
         self._growing = GrowingDatasets(file.root, file.path, clock, held)
-        self._known = KnownGroups()
-        self._templates = Templates(file.root)
+        self._known = KnownGroups(file.root)
+        self._templates = templates or Templates()
         self._changed = False
         self._closed = False
 
@@ -51,6 +58,7 @@ class NexusFile:
         clock: Clock = time.monotonic,
         disk: Disk | None = None,
         held: HeldBytes | None = None,
+        templates: Templates | None = None,
     ) -> "NexusFile":
         """Create the file and its directories when missing, else open it to append.
 
@@ -60,6 +68,7 @@ class NexusFile:
             clock: seconds since some moment; paces the growth of long image stacks.
             disk: how files are changed; the system's by default.
             held: counts the memory of the ends of compressed datasets, together with other files.
+            templates: of groups that are made again and again, together with other files.
 
         Raises:
             FilePathError: the path is relative.
@@ -70,7 +79,8 @@ class NexusFile:
         """
         if not os.path.isabs(path):
             raise FilePathError(f"file path {path!r} is relative: give an absolute path")
-        return cls(CommittedFile.open(path, options=options, disk=disk), clock, held)
+        file = CommittedFile.open(path, options=options, disk=disk)
+        return cls(file, clock, held, templates)
 
     @property
     def is_new(self) -> bool:
@@ -287,7 +297,6 @@ class NexusFile:
             FileError: another failure; what could be written is written, the rest stays in memory.
         """
         failed = self._growing.write()
-        self._templates.clear()
         self._changed = True  # and stays so if the next line fails
         self._file.commit()
         self._changed = False
@@ -331,7 +340,6 @@ class NexusFile:
         failed = self._growing.write()
         self._growing.close()
         self._known.close()
-        self._templates.clear()
         self._file.close()
         self._raise(failed)
 

@@ -115,7 +115,8 @@ class GrowingDatasets:
             RefusedError: it is not such a dataset as the node describes.
         """
         if new and isinstance(node, StreamDataset):
-            self._by_path[path] = Stream(path, dataset, node, 0, self._recipes.held)
+            shape = first_shape(node)
+            self._by_path[path] = Stream(path, dataset, node, 0, self._recipes.held, shape)
         else:
             self._by_path[path] = self._attached(path, node, dataset)
 

@@ -116,9 +116,12 @@ class JournaledFile:
                     view[done:] = bytes(size - done)
                     break
                 done += count
-        for extents in (self._pending, self._new, self._changed):
-            if extents:
-                extents.patch(memoryview(buffer), address)
+        if self._pending:
+            self._pending.patch(memoryview(buffer), address)
+        if address + size > self._guarded and self._new:
+            self._new.patch(memoryview(buffer), address)
+        if self._changed:
+            self._changed.patch(memoryview(buffer), address)
         return size
 
     def read(self, size: int = -1) -> bytes:
@@ -133,23 +136,26 @@ class JournaledFile:
         size = len(data)
         self._position = stop = address + size
         self._end = max(self._end, stop)
-        if stop <= self._guarded:  # nearly always
+        guarded = self._guarded
+        if stop <= guarded:
             self._changed.put(address, bytes(data))
-            return size
-        # A new file shows nothing before its first commit, so that a kill leaves it empty.
-        below = max(0, self._guarded - address) if self._guarded else size
-        if not below:
-            self._write_new(address, data)
-            return size
-        view = memoryview(data)
-        self._changed.put(address, bytes(view[:below]))
-        if below < size:
-            self._write_new(address + below, view[below:])
+        elif 0 < guarded <= address:  # nearly always
+            if size < _SMALL and self._new.nbytes < _MOST_SMALL:
+                self._new.put(address, bytes(data))
+            else:
+                self._write_new(address, data)
+        else:
+            # A new file shows nothing before its first commit, so that a kill leaves it empty.
+            below = guarded - address if guarded else size
+            view = memoryview(data)
+            self._changed.put(address, bytes(view[:below]))
+            if below < size:
+                self._write_new(address + below, view[below:])
         return size
 
     def _write_new(self, address: int, data: Any) -> None:
         large = len(data) >= _SMALL
-        if not self._refused and (large or self._new.nbytes >= _MOST_SMALL):
+        if (large or self._new.nbytes >= _MOST_SMALL) and not self._refused:
             try:
                 self._bring_new()  # before the large one, which may cover some of them
                 if large:

@@ -6,6 +6,8 @@ through the writer's own file.
 """
 
 from enum import Enum, auto
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from h5py import h5a, h5d, h5g, h5i, h5l, h5o
@@ -14,7 +16,8 @@ from nexus_writer_service.errors import DatasetError
 from nexus_writer_service.hdf5.external_binary import create_external
 from nexus_writer_service.hdf5.failures import FAILURES, RefusedError, cause, cure
 from nexus_writer_service.hdf5.growing import GrowingDatasets, GrowingNode
-from nexus_writer_service.hdf5.templates import Templates, likeness
+from nexus_writer_service.hdf5.known_groups import KnownGroups
+from nexus_writer_service.hdf5.templates import Likeness, Templates, likeness, without
 from nexus_writer_service.hdf5.values import (
     as_array,
     copy_attributes,
@@ -43,9 +46,6 @@ from nexus_writer_service.model.tree import (
     VirtualDataset,
 )
 
-_MOST_OPEN = 64
-"""Groups that are kept open; a scan enters some ten of them again and again."""
-
 
 class Kind(Enum):
     """What a name in a group stands for."""
@@ -71,31 +71,6 @@ def kind_of(group: Any, name: str) -> Kind:
             return Kind.DATASET
         case _:
             return Kind.OTHER
-
-
-class KnownGroups:
-    """Groups that merges have entered, open, with their NX_class.
-
-    It saves most of the reading: a scan of a thousand channels enters the same few groups with each
-    of them. Nobody else writes the file, and a group never gives way, so what was seen once holds.
-    """
-
-    def __init__(self) -> None:
-        self._groups: dict[str, tuple[Any, str]] = {}
-
-    def get(self, path: str) -> tuple[Any, str] | None:
-        """The group at ``path`` (low-level identifier) and its NX_class, if it is known."""
-        return self._groups.get(path)
-
-    def add(self, path: str, group: Any, nx_class: str) -> None:
-        """Keep a group open; the others are let go when they have become many."""
-        if len(self._groups) >= _MOST_OPEN:
-            self._groups.clear()
-        self._groups[path] = group, nx_class
-
-    def close(self) -> None:
-        """Let go of all groups."""
-        self._groups.clear()
 
 
 class Merge:
@@ -218,18 +193,34 @@ class Merge:
 
     def _new_group(self, here: Any, path: str, name: str, node: Group) -> None:
         like = likeness(node)
-        if self._templates.copy(here, name, like):
-            for below, child in node.children.items():
-                if isinstance(child, StreamDataset):
-                    dataset = self._growing.open(here, f"{name}/{below}", child)
-                    self._growing.attach(f"{path}/{below}", child, dataset, new=True)
-            return
+        if like is None:
+            self._made_group(here, path, name, node)
+        elif self._templates.copy(here, name, like):
+            for below, stream in like.streams:
+                dataset = self._growing.open(here, f"{name}/{below}", stream)
+                self._growing.attach(f"{path}/{below}", stream, dataset, new=True)
+            self._known.expect(path, like.groups)
+            self._rest(here, path, name, like)
+        elif self._templates.wanted(like):
+            problems = len(self.problems)
+            self._made_group(here, path, name, without(node, like))
+            if len(self.problems) == problems:
+                self._templates.made(here, name, like)
+            self._rest(here, path, name, like)
+        else:
+            self._made_group(here, path, name, node)
+
+    def _made_group(self, here: Any, path: str, name: str, node: Group) -> None:
         key, properties = link_name(name)
-        problems = len(self.problems)
-        group = h5g.create(here, key, properties)
-        self._merge_group(group, path, node, new=True)
-        if len(self.problems) == problems:
-            self._templates.made(here, name, like)
+        self._merge_group(h5g.create(here, key, properties), path, node, new=True)
+
+    def _rest(self, here: Any, path: str, name: str, like: Likeness) -> None:
+        """Merge what a template does not have."""
+        for where, of_where in groupby(like.rest, itemgetter(0)):
+            below = f"/{where}" if where else ""
+            group = h5g.open(here, f"{name}{below}".encode())
+            for _, one, node in of_where:
+                self._child(group, f"{path}{below}/{one}", one, node, new=True)
 
     def _dataset(self, here: Any, path: str, node: Dataset, kind: Kind) -> None:
         array = as_array(node.value)

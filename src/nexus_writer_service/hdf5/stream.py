@@ -67,6 +67,7 @@ class Stream(Growing):
         node: what it was made from.
         length: points that are in it.
         held: counts the memory of the ends of compressed datasets.
+        shape: of the dataset, if it is known: to ask HDF5 takes longer than all else here.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Stream(Growing):
         node: StreamDataset,
         length: int,
         held: HeldBytes | None = None,
+        shape: Shape | None = None,
     ) -> None:
         self.path = path
         self.length = length
@@ -85,7 +87,7 @@ class Stream(Growing):
         self._memory_type = memory_type(self._dtype)
         self._sample = node.sample
         self._inner = scan_axes(node)[1:]
-        self._shape: Shape = dataset.shape
+        self._shape: Shape = dataset.shape if shape is None else shape
         self._early = True
         self._waiting: list[tuple[int, Array]] = []
         self._tail = Tail.of(dataset, node, self._memory_type, held or HeldBytes())

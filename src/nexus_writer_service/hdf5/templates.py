@@ -1,19 +1,21 @@
 """Groups that are made again and again, as copies of one: HDF5 makes one in a fifth of the time.
 
-A scan of a thousand channels makes a thousand groups that differ in their name only. The second of
-its kind is kept as a template, in a group to which no name leads, until the next commit: what is
-committed holds no template, and the room that they took is used again.
+A scan of a thousand channels makes a thousand groups that differ in their name only; one scan makes
+what the last one made, with other values. The second of its kind is kept as a template, in a file
+in memory, so that no file holds any. A copy gets those values that are not the template's.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Final
 
 import numpy as np
-from h5py import h5g, h5o
+from h5py import h5d, h5f, h5o, h5p
 
 from nexus_writer_service.hdf5.failures import FAILURES
-from nexus_writer_service.hdf5.values import link_name
+from nexus_writer_service.hdf5.values import as_array, link_name, write_all
 from nexus_writer_service.model.tree import (
     Attributes,
     Dataset,
@@ -25,106 +27,224 @@ from nexus_writer_service.model.tree import (
 )
 
 _LARGEST: Final = 1024
-"""Bytes of an array above which it is written, not copied: to compare it costs as much."""
-_MOST: Final = 64
-"""Kinds of groups between two commits."""
+"""Bytes of an array, or characters, above which a value is not kept in a template."""
+_MOST_CHILDREN: Final = 1000
+_MOST_KINDS: Final = 1024
+"""Kinds of groups of which one was made."""
+_MOST_TEMPLATES: Final = 256
+_INCREMENT: Final = 64 << 10
+"""Bytes by which the file in memory grows."""
+
+
+@dataclass(slots=True)
+class Likeness:
+    """What makes a new group like others, and what is its own; paths are relative to it."""
+
+    key: Hashable = None
+    values: list[tuple[str, Hashable, Value]] = field(default_factory=list)
+    """Datasets whose value may be another one: path, what tells values apart, value."""
+    streams: list[tuple[str, StreamDataset]] = field(default_factory=list)
+    """Datasets that grow, without a point."""
+    groups: list[tuple[str, str]] = field(default_factory=list)
+    """Groups in it, with their NX_class, and the group itself if it has any: they are likely to be
+    entered again."""
+    rest: list[tuple[str, str, Node]] = field(default_factory=list)
+    """What no template has: path of the group, name, node."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """One group in the file in memory."""
+
+    name: bytes
+    values: tuple[Hashable, ...]
+    """What tells its values from others."""
 
 
 class Templates:
-    """The templates of one open file, from commit to commit.
+    """The templates of a process, or of one open file; for one thread."""
 
-    Args:
-        root: low-level identifier of its root group.
-    """
+    def __init__(self) -> None:
+        self._file: Any = None
+        self._numbers = count()
+        self._templates: dict[Hashable, _Template | None] = {}
+        """None for a kind of which one was made."""
 
-    def __init__(self, root: Any) -> None:
-        self._root = root
-        self._holder: Any = None
-        self._names: dict[Hashable, bytes | None] = {}
-        """Name in the holder by what a group is like; None for what was made once."""
-
-    def copy(self, here: Any, name: str, likeness: Hashable | None) -> bool:
-        """Make the group ``name`` in another one, if there is a template for it.
+    def copy(self, here: Any, name: str, like: Likeness) -> bool:
+        """Make the group ``name`` in another one, but for the rest, if there is a template for it.
 
         Args:
             here: low-level identifier of the group that is to hold it.
             name: that nothing has there.
-            likeness: what the new group is like.
+            like: what the new group is like.
 
         Returns:
             Whether it was made.
         """
-        template = self._names.get(likeness)
+        template = self._templates.get(like.key)
         if template is None:
             return False
         key, properties = link_name(name)
         try:
-            h5o.copy(self._holder, template, here, key, lcpl=properties)
+            h5o.copy(self._file, template.name, here, key, lcpl=properties)
+            for (path, stamp, value), known in zip(like.values, template.values, strict=True):
+                if stamp != known:
+                    dataset = h5d.open(here, f"{name}/{path}".encode())
+                    write_all(dataset, as_array(value))
         except FAILURES:
             self.clear()  # to make it the long way costs time only
+            with suppress(*FAILURES):
+                here.unlink(key)
             return False
         return True
 
-    def made(self, here: Any, name: str, likeness: Hashable | None) -> None:
-        """A group was made the long way a moment ago, and nothing was added to it since.
+    def wanted(self, like: Likeness) -> bool:
+        """Whether a group that is made the long way is the second of its kind."""
+        if like.key in self._templates:
+            return True
+        if len(self._templates) >= _MOST_KINDS:
+            self.clear()
+        self._templates[like.key] = None
+        return False
+
+    def made(self, here: Any, name: str, like: Likeness) -> None:
+        """A group was made the long way a moment ago, but for the rest.
 
         Args:
             here: low-level identifier of the group that holds it.
             name: of the group.
-            likeness: what it is like.
+            like: what it is like.
         """
-        if likeness is None:
+        number = next(self._numbers)
+        if number >= _MOST_TEMPLATES:
+            self.clear()
             return
-        if likeness not in self._names:
-            if len(self._names) < _MOST:
-                self._names[likeness] = None
-            return
-        if self._names[likeness] is not None:
-            return
-        if self._holder is None:
-            self._holder = h5g.create(self._root, None)
-        template = b"%d" % len(self._holder)
+        template = b"%d" % number
         with suppress(*FAILURES):
-            h5o.copy(here, name.encode(), self._holder, template)
-            self._names[likeness] = template
+            if self._file is None:
+                self._file = _file_in_memory(b"templates-%x" % id(self))
+            h5o.copy(here, name.encode(), self._file, template)
+            stamps = tuple(stamp for _, stamp, _ in like.values)
+            self._templates[like.key] = _Template(template, stamps)
 
     def clear(self) -> None:
-        """Let go of all templates; HDF5 takes them out of the file."""
-        self._names.clear()
-        self._holder = None
+        """Let go of all templates."""
+        self._templates.clear()
+        self._numbers = count()
+        self._file = None
 
 
-def likeness(node: Group) -> Hashable | None:
-    """What makes two new groups alike; None for a group of which there is hardly a second one.
+def _file_in_memory(name: bytes) -> Any:
+    access = h5p.create(h5p.FILE_ACCESS)
+    access.set_fapl_core(_INCREMENT, False)
+    return h5f.create(name, h5f.ACC_TRUNC, fapl=access)
 
-    Groups of groups are not compared: those in them are.
-    """
-    children = []
+
+def likeness(node: Group) -> Likeness | None:
+    """What makes two new groups alike; None for a group of which there is hardly a second one."""
+    found = Likeness()
+    found.key = _group(node, "", found)
+    if found.key is None or not (found.values or found.streams):
+        return None
+    return found
+
+
+def without(node: Group, like: Likeness) -> Group:
+    """A group without the rest."""
+    rest: dict[str, set[str]] = {}
+    for where, name, _ in like.rest:
+        rest.setdefault(where, set()).add(name)
+    return _stripped(node, "", rest) if rest else node
+
+
+def _stripped(node: Group, path: str, rest: Mapping[str, set[str]]) -> Group:
+    left_out = rest.get(path, set())
+    children: dict[str, Node] = {}
     for name, child in node.children.items():
-        like = _child(child)
-        if like is None:
-            return None
-        children.append((name, like))
+        if name not in left_out:
+            below = f"{path}/{name}" if path else name
+            children[name] = _stripped(child, below, rest) if isinstance(child, Group) else child
+    return Group(children, node.attributes)
+
+
+def _group(node: Group, above: str, found: Likeness) -> Hashable | None:
     attributes = _attributes(node.attributes)
-    return None if attributes is None or not children else (attributes, tuple(children))
+    if attributes is None or len(node.children) > _MOST_CHILDREN:
+        return None
+    children = []
+    nested = above != ""
+    for name, child in node.children.items():
+        like = None
+        if name and name != "." and "/" not in name and "\0" not in name:
+            like = _child(child, f"{above}{name}", found)
+        if like is None:
+            found.rest.append((above.rstrip("/"), name, child))
+        else:
+            children.append((name, like))
+            nested = nested or isinstance(child, Group)
+    nx_class = node.attributes.get("NX_class")
+    if nested and type(nx_class) is str:
+        found.groups.append((above.rstrip("/"), nx_class))
+    return attributes, tuple(children)
 
 
-def _child(node: Node) -> Hashable | None:
+def _child(node: Node, path: str, found: Likeness) -> Hashable | None:
     match node:
-        case Dataset(value=str() as text) if not node.attributes:
-            return text
         case Dataset():
-            value, attributes = _value(node.value), _attributes(node.attributes)
-            return None if value is None or attributes is None else (value, attributes)
+            return _dataset(node, path, found)
         case StreamDataset():
             attributes = _attributes(node.attributes)
+            if attributes is None:
+                return None
+            found.streams.append((path, node))
             fill = repr(node.fill)
             shape = (node.dtype, node.sample, node.scan, node.chunks, node.filters, fill)
-            return None if attributes is None else (shape, attributes)
-        case SoftLink():
+            return shape, attributes
+        case SoftLink() if not node.target.startswith("/"):
             return "->", node.target
+        case Group():
+            marks = _marks(found)
+            like = _group(node, f"{path}/", found)
+            if like is None:
+                _forget_since(marks, found)
+            return like
         case _:
             return None
+
+
+def _marks(found: Likeness) -> Sequence[int]:
+    return len(found.values), len(found.streams), len(found.groups), len(found.rest)
+
+
+def _forget_since(marks: Sequence[int], found: Likeness) -> None:
+    """A group within is no part of the template: nor is what is in it."""
+    lists: tuple[list[Any], ...] = (found.values, found.streams, found.groups, found.rest)
+    for mark, one in zip(marks, lists, strict=True):
+        del one[mark:]
+
+
+def _dataset(node: Dataset, path: str, found: Likeness) -> Hashable | None:
+    attributes = _attributes(node.attributes) if node.attributes else ()
+    value = node.value
+    if attributes is None or isinstance(value, bytes):
+        return None
+    if type(value) is str:
+        if len(value) > _LARGEST:
+            return None
+        found.values.append((path, value, value))
+        return "", attributes
+    try:
+        array = as_array(value)
+    except FAILURES:
+        return None  # whoever writes it says why
+    if array.dtype.kind not in "biufcO" or array.nbytes > _LARGEST:
+        return None
+    text = array.dtype.kind == "O"
+    stamp = tuple(array.ravel().tolist()) if text else array.tobytes()
+    if text and sum(map(len, stamp)) > _LARGEST:
+        return None
+    found.values.append((path, stamp, array))
+    return "text" if text else array.dtype, array.shape, attributes
 
 
 def _attributes(attributes: Attributes) -> Hashable | None:

@@ -270,11 +270,17 @@ def merged(*groups: Group) -> Group:
     dropped: frozenset[str] = frozenset()
     for group in groups:
         attributes.update(group.attributes)
-        dropped = (dropped - group.attributes.keys()) | group.dropped
+        if dropped or group.dropped:
+            dropped = (dropped - group.attributes.keys()) | group.dropped
+        if not children:
+            children.update(group.children)
+            continue
         for name, node in group.children.items():
             old = children.get(name)
-            both = isinstance(old, Group) and isinstance(node, Group)
-            children[name] = merged(old, node) if both else node  # type: ignore[arg-type]
+            if isinstance(old, Group) and isinstance(node, Group):
+                children[name] = merged(old, node)
+            else:
+                children[name] = node
     return Group(children, attributes, dropped)
 
 

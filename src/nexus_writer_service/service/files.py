@@ -9,6 +9,7 @@ from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.hdf5.held import HeldBytes
 from nexus_writer_service.hdf5.options import FileOptions
+from nexus_writer_service.hdf5.templates import Templates
 from nexus_writer_service.service.clock import Clock, SystemClock
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class FilePool:
         self._options = options
         self._disk = disk
         self._held = HeldBytes()
+        self._templates = Templates()
         self._roots = tuple(os.path.realpath(root) for root in roots)
         self._files: dict[str, NexusFile] = {}
         self._users: dict[str, int] = {}
@@ -72,7 +74,13 @@ class FilePool:
             raise FileLockedError(str(error))
         self._locked.pop(real, None)
         try:
-            return NexusFile.open(real, options=self._options, disk=self._disk, held=self._held)
+            return NexusFile.open(
+                real,
+                options=self._options,
+                disk=self._disk,
+                held=self._held,
+                templates=self._templates,
+            )
         except FileLockedError as error:
             self._locked[real] = now + LOCKED_FILE_PERIOD, error
             raise

@@ -147,7 +147,8 @@ class ScanFile:
     def _outside(self) -> list[Place]:
         """Places that are in no entry."""
         places = self._plan.places.values()
-        return [one for one in places if one.path.split("/")[1] not in self._entries(one.file)]
+        entries = {path: self._entries(path) for path in {one.file for one in places}}
+        return [one for one in places if one.path.split("/", 2)[1] not in entries[one.file]]
 
     def _opened(self, path: str, entries: tuple[str, ...], scan: ScanKey) -> WriterNote | None:
         """Open a file; what is in the entries there that exist is of this scan."""

@@ -108,6 +108,8 @@ class Entry:
                 for key, value in categories[INSTRUMENT].items()
                 if not (isinstance(value, Mapping) and key in self._first_of_group)
             }
+        if not any(categories.values()):
+            return Group(attributes={"NX_class": "NXentry"})
         found = metadata.group({"@NX_class": "NXentry", **categories}, "", warnings)
         return metadata.fitted(found, self.structure.everything, "", warnings)
 
@@ -133,7 +135,7 @@ class Entry:
             selection = said.get(first.roi)
             said = {"selection": selection} if isinstance(selection, Mapping) else {}
         category = scan.categories.get(INSTRUMENT, {}).get(group)
-        more = category if isinstance(category, Mapping) else {}
+        more = category if category and isinstance(category, Mapping) else {}
         everything = {**(info or {}), **said, **more}
         if not everything:
             return Group()

@@ -7,6 +7,7 @@ the file look for a channel at the path that follows from these rules.
 import re
 from collections import Counter
 from collections.abc import Container, Iterable
+from functools import lru_cache
 
 _NOT_PLAIN = re.compile(r"[^a-zA-Z0-9_]+")
 
@@ -54,6 +55,7 @@ def unique_name(name: str, taken: Container[str]) -> str:
     return unique
 
 
+@lru_cache(maxsize=4096)  # each snapshot of positions has the names of all motors
 def item_name(key: str) -> str:
     """A metadata key as the name of an HDF5 item or attribute.
 

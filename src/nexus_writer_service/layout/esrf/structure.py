@@ -1,6 +1,6 @@
 """What the layout itself writes into an NXentry, at each moment of the scan; no user metadata."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -47,7 +47,7 @@ class Structure:
     def everything(self) -> Group:
         """All that is written at any moment."""
         end = (self.finish(self.scan, ""), self.verdict(judge(())))
-        return merged(self.start(""), self.first_points(self.slots), *end)
+        return merged(self.start(""), self._all_points, *end)
 
     def device(self, group: str) -> Group:
         """The group of a device, with all its datasets."""
@@ -86,8 +86,19 @@ class Structure:
     def _datasets(self) -> Mapping[ChannelName, Node]:
         return {slot.channel.name: dataset(slot, self.scan, self.options) for slot in self.slots}
 
-    def first_points(self, slots: Iterable[Slot]) -> Group:
-        """The datasets of channels in the groups of their devices, and the links to them."""
+    @cached_property
+    def _all_points(self) -> Group:
+        return self._points(self.slots)
+
+    def first_points(self, slots: Collection[Slot]) -> Group:
+        """The datasets of channels in the groups of their devices, and the links to them.
+
+        Args:
+            slots: of the channels, each once.
+        """
+        return self._all_points if len(slots) == len(self.slots) else self._points(slots)
+
+    def _points(self, slots: Iterable[Slot]) -> Group:
         devices: dict[str, tuple[str, dict[str, Node]]] = {}
         positioners: dict[str, Node] = {}
         measurement: dict[str, Node] = {}

@@ -12,6 +12,9 @@ from nexus_writer_service.model.description import Json
 
 T = TypeVar("T")
 
+_USUAL: dict[object, type] = {str: str, list: list, Mapping: dict}
+"""What JSON has of a kind: to ask for its type is cheaper than whether it is one."""
+
 
 @dataclass
 class Fields:
@@ -81,6 +84,8 @@ class Fields:
 
     def _value(self, key: str, kind: type | tuple[type, ...], cost: str) -> Json:
         found = self.content.get(key)
+        if found is not None and type(found) is _USUAL.get(kind):
+            return found
         if found is None:
             if cost:
                 self._warn(key, "is missing", cost)

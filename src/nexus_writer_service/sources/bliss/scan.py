@@ -15,7 +15,7 @@ from dataclasses import replace
 from enum import IntEnum
 
 from nexus_writer_service.errors import DecodeError
-from nexus_writer_service.model.description import Json, ScanKey
+from nexus_writer_service.model.description import Json, ScanDescription, ScanKey
 from nexus_writer_service.model.events import (
     Announced,
     Ended,
@@ -26,7 +26,7 @@ from nexus_writer_service.model.events import (
     Vanished,
 )
 from nexus_writer_service.sources.bliss.encodings import Entry, field_of
-from nexus_writer_service.sources.bliss.scan_info import describe
+from nexus_writer_service.sources.bliss.scan_info import Earlier, describe
 from nexus_writer_service.sources.bliss.streams import ChannelStream, follow_stream
 
 GONE = "it is no longer in Redis: it was deleted, or the database was emptied"
@@ -68,7 +68,8 @@ class FollowedScan:
         self.over = False
         """Whether the last event has been given."""
         self._told: set[str] = set()
-        self._description, warnings = describe(key, document)
+        self._earlier: Earlier | None = None
+        self._description, warnings = self._described(document)
         self._announced = Announced(key, self._description, self._untold(warnings))
         self._was_prepared = False
         self._closed = False
@@ -121,7 +122,7 @@ class FollowedScan:
             document = parse_document(text)
         except DecodeError as error:
             return self._go_on_without(error)
-        self._description, warnings = describe(self.key, document)
+        self._description, warnings = self._described(document)
         untold = self._untold(warnings)
         closed = self.state is ScanState.CLOSED
         streams = _member(document, "data_streams")
@@ -158,6 +159,11 @@ class FollowedScan:
         """End without the scan's own end."""
         self.over, self.document_due = True, False
         return [Vanished(self.key, reason)]
+
+    def _described(self, document: Json) -> tuple[ScanDescription, tuple[str, ...]]:
+        scan, warnings = describe(self.key, document, self._earlier)
+        self._earlier = None if warnings or not scan.save else (document, scan)
+        return scan, warnings
 
     def _prepare(self, documents: Mapping[str, Json], warnings: tuple[str, ...]) -> list[ScanEvent]:
         self._streams = {}

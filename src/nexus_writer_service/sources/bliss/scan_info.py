@@ -33,7 +33,13 @@ _NOT_DUMPED = ("positioners", "nexuswriter")
 _USUAL_CATEGORIES = ("instrument", "technique", "sample")
 
 
-def describe(key: ScanKey, document: Json) -> tuple[ScanDescription, tuple[str, ...]]:
+Earlier = tuple[Json, ScanDescription]
+"""A document of a scan in which nothing was strange, and the description that it gave."""
+
+
+def describe(
+    key: ScanKey, document: Json, earlier: Earlier | None = None
+) -> tuple[ScanDescription, tuple[str, ...]]:
     """The description of a scan, and warnings about what was missing or strange.
 
     Never raises: the worst document still describes a scan of number 0 without channels.
@@ -42,13 +48,20 @@ def describe(key: ScanKey, document: Json) -> tuple[ScanDescription, tuple[str, 
         key: the scan's key in Redis.
         document: ``id``, ``info`` and ``data_streams`` as blissdata 2 keeps them; also with the
             names of BLISS 1 in the scan info.
+        earlier: the same scan at an earlier moment: what is said of channels and devices seldom
+            changes, and is most of the document.
     """
     found = document if isinstance(document, Mapping) else {}
     root = Fields(found, f"scan {key}")
     identity = Fields(root.object("id").content, f"scan {key} id", root.warnings)
     name = root.object("info").text("name") or identity.text("name") or str(key)
     info = Fields(root.object("info").content, f"scan {name}", root.warnings)
-    scan = _content(_saving(_head(key, name, info, identity), info, identity), root, info)
+    scan = _saving(_head(key, name, info, identity), info, identity)
+    if earlier is not None and _of_devices(earlier[0]) == _of_devices(document):
+        scan = _with_devices_of(scan, earlier[1])
+    else:
+        scan = _devices_and_channels(scan, root, info)
+    scan = _content(scan, info)
     return scan, tuple(dict.fromkeys(root.warnings)) if scan.save else ()
 
 
@@ -91,22 +104,48 @@ def _saving(scan: ScanDescription, info: Fields, identity: Fields) -> ScanDescri
     )
 
 
-def _content(scan: ScanDescription, root: Fields, info: Fields) -> ScanDescription:
-    """The scan with its channels, devices and metadata."""
+def _of_devices(document: Json) -> tuple[Json, ...]:
+    """What a document says of channels and devices."""
+    info = document.get("info") if isinstance(document, Mapping) else None
+    if not isinstance(info, Mapping):
+        return ()
+    session = info.get("nexuswriter")
+    records = session.get("devices") if isinstance(session, Mapping) else None
+    return document.get("data_streams"), info.get("channels"), info.get("devices"), records
+
+
+def _with_devices_of(scan: ScanDescription, earlier: ScanDescription) -> ScanDescription:
+    return replace(
+        scan,
+        devices=earlier.devices,
+        channels=earlier.channels,
+        unusable=earlier.unusable,
+        device_records=earlier.device_records,
+    )
+
+
+def _devices_and_channels(scan: ScanDescription, root: Fields, info: Fields) -> ScanDescription:
     devices = _devices(info)
     channels, unusable = _channels(root, info, devices)
+    return replace(
+        scan,
+        devices=devices,
+        channels=channels,
+        unusable=unusable,
+        device_records=_device_records(info, channels),
+    )
+
+
+def _content(scan: ScanDescription, info: Fields) -> ScanDescription:
+    """The scan with its points and metadata."""
     return replace(
         scan,
         shape=_shape(info),
         count_time=info.number("count_time"),
         subscans=_subscans(info),
-        devices=devices,
-        channels=channels,
-        unusable=unusable,
         positioners=_positioners(info),
         categories=_categories(info),
         instrument_info=info.object("nexuswriter").object("instrument_info").content,
-        device_records=_device_records(info, channels),
         plotted=_plotted(info),
         plots=described_plots(info),
         technique=technique(info.object("nexuswriter").object("technique")),
