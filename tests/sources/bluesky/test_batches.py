@@ -57,7 +57,7 @@ def numbers(events):
 
 def test_floats_are_kept_as_numbers():
     (batch,) = OneStream().gathered(*[BOTH] * (BLOCK + 3)).parts()
-    assert batch.numbers == list(range(1, BLOCK + 4))
+    assert [*batch.numbers] == list(range(1, BLOCK + 4))
     assert {key: column.dtype for key, column in batch.data.items()} == dict.fromkeys(KEYS, float)
     assert batch.data["b"].tolist() == [2.0] * (BLOCK + 3)
 
