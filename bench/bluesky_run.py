@@ -132,7 +132,7 @@ def main() -> None:
         import h5py  # noqa: F401, PLC0415 - not to be counted
     writer = made(folder)
     documents = (
-        bluesky_documents.images(folder)
+        bluesky_documents.images(folder, float(rate))
         if case == "images"
         else bluesky_documents.scalars(count, float(rate))
     )

@@ -58,7 +58,8 @@ CASES = (
     Case("10,000 events x 10, at once", "scalars", 10_000),
     Case("100,000 events x 10, at once", "scalars", 100_000),
     Case("400,000 events x 10, at once", "scalars", 400_000),
-    Case("100 images of 2 MiB, external", "images", FRAMES),
+    Case("100 images of 2 MiB, external, at once", "images", FRAMES),
+    Case("100 images of 2 MiB, external, 100/s", "images", FRAMES, 100.0),
 )
 WRITERS = ("ours", "reference", "h5py", "nothing")
 
