@@ -135,7 +135,7 @@ def test_an_event_that_comes_when_its_events_were_just_taken_is_put_once_more():
     gathering = queue._gathering  # the moment cannot be met from outside
     events = gathering[stream.descriptor[1]["uid"]]
 
-    class Meanwhile(list):
+    class Meanwhile(list[dict[str, object]]):
         def append(self, document):
             taken.extend(queue.take(0.0, 0.0))
             super().append(document)
