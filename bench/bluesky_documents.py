@@ -30,17 +30,19 @@ def scalars(events: int, rate: float = 0.0) -> Iterator[Document]:
     yield "start", _start(["s1"], ["s0"], events)
     number_key = {"source": "SIM:x", "dtype": "number", "shape": []}
     yield "descriptor", _descriptor({key: dict(number_key) for key in keys})
-    begun = time.perf_counter()
-    for number in range(1, events + 1):
-        if rate and (early := begun + number / rate - time.perf_counter()) > 1e-3:
-            time.sleep(early)
+    for number in _paced(events, rate):
         data = {key: value(number, signal) for signal, key in enumerate(keys)}
         yield "event", _event(number, data)
     yield "stop", _stop(events)
 
 
-def images(folder: Path) -> Iterator[Document]:
-    """A run whose images an area detector has saved in ``images.h5`` of a folder."""
+def images(folder: Path, rate: float = 0.0) -> Iterator[Document]:
+    """A run whose images an area detector has saved in ``images.h5`` of a folder.
+
+    Args:
+        folder: with the images.
+        rate: of them, per second; 0: as fast as possible.
+    """
     resource = str(uuid.UUID(int=4))
     shape = [1, *FRAME]
     described = {"source": "SIM:cam", "dtype": "array", "shape": shape, "external": "FILESTORE:"}
@@ -58,12 +60,21 @@ def images(folder: Path) -> Iterator[Document]:
             "path_semantics": "posix",
         },
     )
-    for number in range(1, FRAMES + 1):
+    for number in _paced(FRAMES, rate):
         datum = f"{resource}/{number - 1}"
         kwargs = {"point_number": number - 1}
         yield "datum", {"datum_id": datum, "resource": resource, "datum_kwargs": kwargs}
         yield "event", _event(number, {"cam": datum}, {"cam": False})
     yield "stop", _stop(FRAMES)
+
+
+def _paced(count: int, rate: float) -> Iterator[int]:
+    """Numbers from 1 on, so many per second; 0: as fast as possible."""
+    begun = time.perf_counter()
+    for number in range(1, count + 1):
+        if rate and (early := begun + number / rate - time.perf_counter()) > 1e-3:
+            time.sleep(early)
+        yield number
 
 
 def _start(detectors: list[str], motors: list[str], points: int) -> dict[str, Any]:

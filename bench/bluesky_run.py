@@ -132,24 +132,27 @@ def main() -> None:
         import h5py  # noqa: F401, PLC0415 - not to be counted
     writer = made(folder)
     documents = (
-        bluesky_documents.images(folder)
+        bluesky_documents.images(folder, float(rate))
         if case == "images"
         else bluesky_documents.scalars(count, float(rate))
     )
     base, cpu, thread = peak(), time.process_time(), time.thread_time()
     stopped = begun = time.perf_counter()
+    stopped_cpu = cpu
     for kind, doc in documents:
         if kind == "stop":
-            stopped = time.perf_counter()
+            stopped, stopped_cpu = time.perf_counter(), time.process_time()
         writer.receive(kind, doc)
     thread = time.thread_time() - thread
     writer.finish()
     closed = time.perf_counter()
-    cpu = time.process_time() - cpu
+    now = time.process_time()
+    cpu, stop_cpu = now - cpu, now - stopped_cpu
     growth = peak() - base
     file = writer.file()
     told = {
         "stop_to_closed": closed - stopped,
+        "stop_cpu": stop_cpu,
         "wall": closed - begun,
         "cpu": cpu,
         "engine_cpu": thread,

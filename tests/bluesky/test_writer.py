@@ -204,6 +204,16 @@ def test_a_malformed_event_costs_itself(writer):
         assert values(file, "det")[[0, 1, 3, 4]].tolist() == [0, 1, 9, 16]
 
 
+def test_each_of_two_problems_that_follow_each_other_is_in_the_verdict(writer):
+    run = Run()
+    wrong = [("descriptor", {"run_start": run.uid}), ("resource", {"run_start": run.uid})]
+    documents = scan(run)
+    feed(writer, [documents[0], *wrong, *documents[1:]])
+    reasons = " ".join(only(writer.wait_writer()).verdict.reasons)
+    assert "descriptor without a uid cannot be understood" in reasons
+    assert "resource without a uid cannot be understood" in reasons
+
+
 def test_a_start_without_uid_harms_nobody(writer):
     writer.receiver("start", {"time": EPOCH})
     feed(writer, scan(Run()))

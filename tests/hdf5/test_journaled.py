@@ -24,6 +24,9 @@ from nexus_writer_service.testing.faults import FailingDisk
 
 pytestmark = pytest.mark.nonconforming("trees that try the file, not NeXus")
 
+LARGE = 128 << 10
+"""Bytes of a block that does not wait for others."""
+
 
 class DiskWithDiary(Disk):
     def __init__(self) -> None:
@@ -50,19 +53,19 @@ def test_nothing_below_the_committed_end_shows_before_a_commit(written):
 def test_large_new_blocks_are_not_held_in_memory_and_small_ones_not_for_long(written):
     written.put(100, b"1" * 10)
     assert written.path.stat().st_size == 100
-    written.put(110, b"2" * 16384)
-    assert written.path.read_bytes() == b"o" * 100 + b"1" * 10 + b"2" * 16384
+    written.put(110, b"2" * LARGE)
+    assert written.path.read_bytes() == b"o" * 100 + b"1" * 10 + b"2" * LARGE
     for number in range(1030):
-        written.put(16494 + number * 1024, b"3" * 1024)
+        written.put(110 + LARGE + number * 1024, b"3" * 1024)
     assert written.path.stat().st_size > 1 << 20
 
 
 def test_what_is_written_last_counts_whatever_its_size(written):
     written.put(100, b"1" * 10)
-    written.put(100, b"2" * 16384)
+    written.put(100, b"2" * LARGE)
     written.put(105, b"3" * 10)
-    written.put(16480, b"4" * 10)
-    expected = b"o" * 100 + b"2" * 5 + b"3" * 10 + b"2" * 16365 + b"4" * 10
+    written.put(LARGE + 96, b"4" * 10)
+    expected = b"o" * 100 + b"2" * 5 + b"3" * 10 + b"2" * (LARGE - 19) + b"4" * 10
     assert written.held() == expected
     written.file.commit()
     assert written.path.read_bytes() == expected
@@ -73,11 +76,11 @@ def test_a_disk_that_refuses_new_bytes_is_asked_again_at_the_commit(tmp_path):
     written = Written(tmp_path / "data.bin", disk)
     written.put(100, b"1" * 10)
     disk.fail(errno.ENOSPC, "data", done=0.5)
-    written.put(110, b"2" * 20000)
-    written.put(20110, b"3" * 10)
+    written.put(110, b"2" * LARGE)
+    written.put(110 + LARGE, b"3" * 10)
     written.put(105, b"4" * 10)
-    assert written.file.stranded_bytes >= 20020
-    expected = b"o" * 100 + b"1" * 5 + b"4" * 10 + b"2" * 19995 + b"3" * 10
+    assert written.file.stranded_bytes >= LARGE + 20
+    expected = b"o" * 100 + b"1" * 5 + b"4" * 10 + b"2" * (LARGE - 5) + b"3" * 10
     assert written.held() == expected
     with pytest.raises(OSError, match="No space"):
         written.file.commit()

@@ -8,8 +8,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -97,6 +96,7 @@ class Engine:
         self.file_options = FileOptions()
         """How files are kept safe; likewise."""
         self._face = face
+        self.version = version("nexus_writer_service")  # takes long: not when a run begins
         self._queue = DocumentQueue()
         self.put_event = self._queue.put_event
         """Take an event, as ``put`` does.
@@ -233,7 +233,7 @@ class Engine:
 
     def _restyled(self, events: list[ScanEvent]) -> Iterator[ScanEvent]:
         """Before a run ends it is planned anew if its options are not those of its start."""
-        for event in events:
+        for event in _together(events):
             if isinstance(event, Ended) and event.key in self._open:
                 one = self._open[event.key]
                 if one.restyled:
@@ -336,9 +336,20 @@ class Engine:
         self._tell(status.key, one.begin, RunResult(status.key, file, verdict, error))
 
 
-@cache
-def _version() -> str:
-    return version("nexus_writer_service")
+def _together(events: list[ScanEvent]) -> Iterator[ScanEvent]:
+    """Descriptions of a run that follow each other as one: each costs a plan and a merge."""
+    held: Extended | None = None
+    for event in events:
+        if held is not None and isinstance(event, Extended) and event.key == held.key:
+            warnings, problems = held.warnings + event.warnings, held.problems + event.problems
+            event = replace(event, warnings=warnings, problems=problems)  # noqa: PLW2901
+        elif held is not None:
+            yield held
+        held = event if isinstance(event, Extended) else None
+        if held is None:
+            yield event
+    if held is not None:
+        yield held
 
 
 class _Service:
@@ -359,7 +370,7 @@ class _Service:
             disk=self._disk,
             layout=layout,
             profiler=Profiler(),
-            version=_version(),
+            version=engine.version,
             record=record,
             finish=finish,
             files_patience=engine.files_patience,

@@ -76,7 +76,7 @@ class DocumentQueue:
             self._seal(item[0], item[1])
             held = self._held + size
             if self._spilled or held > self._budget:
-                self._gathering.clear()
+                self._close_all()
                 if self._behind or not self._to_file(item):
                     (self._behind if self._spilled else self._items).append(item)
             else:
@@ -98,16 +98,27 @@ class DocumentQueue:
             LookupError: it has no descriptor.
             TypeError: it is no document.
         """
+        # Without a lock: to take one costs more than all else. Nothing is lost by that, because who
+        # closes ``events`` does so before looking into them.
         uid = document["descriptor"]
+        events = self._gathering.get(uid)
+        if events is None:
+            self._begin(uid, document)
+            return
+        newest = events.newest
+        newest.append(document)
+        if len(newest) >= BLOCK or events.closed:
+            self._look_at(events)
+
+    def _look_at(self, events: Events) -> None:
+        """Pack a block of events; those that came too late are put once more."""
         with self._lock:
-            events = self._gathering.get(uid)
-            if events is not None:
-                newest = events.newest
-                newest.append(document)
-                if len(newest) == BLOCK:
-                    self._pack(events)
+            if not events.closed:
+                self._pack(events)
                 return
-        self._begin(uid, document)
+            late = events.take()
+        for document in late:
+            self._begin(events.descriptor, document)
 
     def _begin(self, uid: Any, document: Any) -> None:
         """Gather events of a descriptor, from this one on, if they can be."""
@@ -127,7 +138,7 @@ class DocumentQueue:
         events.pack()
         self._held += BLOCK * events.nbytes
         if self._held > self._budget:
-            self._gathering.clear()
+            self._close_all()
         if self._held > self._enough and not self._told:
             self._awake = self._told = self._urgent = True
             self._changed.notify_all()
@@ -135,13 +146,18 @@ class DocumentQueue:
     def _gather(self, events: Events) -> None:
         for one in [*self._gathering.values()]:
             if one.stream == events.stream:  # a row may be measured again
-                del self._gathering[one.descriptor]
+                self._gathering.pop(one.descriptor).close()
         self._gathering[events.descriptor] = events
+
+    def _close_all(self) -> None:
+        gathering, self._gathering = self._gathering, {}
+        for events in gathering.values():
+            events.close()
 
     def _seal(self, name: str, document: Any) -> None:
         """What comes now must not be overtaken by events that are added to those before it."""
         if name != EVENTS:
-            self._gathering.clear()
+            self._close_all()
         if name == "descriptor":
             # If there is anything wrong with it, its run is told of that.
             with contextlib.suppress(LookupError, TypeError, AttributeError):
@@ -168,7 +184,7 @@ class DocumentQueue:
             if (self._items or self._spilled) and not self._urgent:
                 self._changed.wait_for(lambda: self._urgent, gather)
             self._urgent = False
-            self._gathering.clear()
+            self._close_all()
             taken: list[Item] = []
             if self._items:
                 taken, self._items = self._items, []

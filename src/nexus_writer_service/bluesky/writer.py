@@ -61,6 +61,7 @@ class NXWriter(Hooks):
         self._plain_events = False
         """Nobody wants to see the events before they are written."""
         self._engine = Engine(Face(self._locate, self._finish, self._done))
+        self._put_event = self._engine.put_event
         atexit.register(_close, weakref.ref(self._engine))
         super().__init__()
 
@@ -71,7 +72,7 @@ class NXWriter(Hooks):
         if key == "event" and self._plain_events and len(self._runs) == 1:
             try:  # by far the most frequent document: the short way
                 self._newest.doc_timestamp = doc["time"]
-                self._engine.put_event(doc)
+                self._put_event(doc)
             except (LookupError, TypeError):
                 self._engine.put(key, doc)
             return

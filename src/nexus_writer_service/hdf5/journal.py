@@ -12,6 +12,7 @@ import contextlib
 import os
 import struct
 import time
+from _thread import start_new_thread
 from dataclasses import replace
 from itertools import count, islice
 from typing import Final, Self
@@ -186,12 +187,22 @@ class Journal:
         """Remove it and let go of the lock."""
         try:
             self._disk.unlink(self.path)
-        finally:
+        except OSError:
             os.close(self.descriptor)
+            raise
+        _close_aside(self.descriptor)
 
     def leave(self) -> None:
         """Let go of the lock; the records stay for a recovery."""
         os.close(self.descriptor)
+
+
+def _close_aside(descriptor: int) -> None:
+    """Close a file that has no name any more: the disk takes milliseconds to free its blocks."""
+    try:
+        start_new_thread(os.close, (descriptor,))  # ``Thread`` would wait until it runs
+    except RuntimeError:  # the interpreter is ending
+        os.close(descriptor)
 
 
 def _read(descriptor: int, start: int, stop: int) -> bytes:

@@ -28,9 +28,10 @@ from nexus_writer_service.hdf5.protection import Protection
 from nexus_writer_service.hdf5.record import HEAD, Record, seals_of
 
 _RETRY: Final = 0.005
-_SMALL: Final = 16 << 10
+_SMALL: Final = 128 << 10
 """Bytes of a new block below which it waits for others: HDF5 writes metadata in blocks of some
-hundred bytes, each of which would cost a call of the system."""
+hundred bytes, small chunks one by one; each would cost a call of the system, and another thread of
+Python in between."""
 _MOST_SMALL: Final = 1 << 20
 """Bytes of such blocks that wait."""
 

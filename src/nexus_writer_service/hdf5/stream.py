@@ -21,8 +21,8 @@ from nexus_writer_service.hdf5.values import Array, memory_type, stored_dtype
 from nexus_writer_service.model.description import Shape
 from nexus_writer_service.model.tree import StreamDataset
 
-_EARLY_BYTES: Final = 4 << 20
-"""Waiting bytes above which whole chunks are written before the commit."""
+_EARLY_BYTES: Final = 128 << 10, 4 << 20
+"""Waiting bytes above which whole chunks are written before a commit: two chunks, within these."""
 _MOST_BYTES: Final = 32 << 20
 """Waiting bytes above which all points are, also into chunks that are not full."""
 
@@ -89,6 +89,9 @@ class Stream(Growing):
         self._inner = scan_axes(node)[1:]
         self._shape: Shape = dataset.shape if shape is None else shape
         self._early = True
+        self._early_bytes = _EARLY_BYTES[0]
+        self._whole = 0
+        """Points of a chunk, once somebody asked."""
         self._waiting: list[tuple[int, Array]] = []
         self._tail = Tail.of(dataset, node, self._memory_type, held or HeldBytes())
 
@@ -112,7 +115,7 @@ class Stream(Growing):
                 self.nbytes += new.nbytes
                 self.length = stop
             start = stop
-        if self.nbytes > _EARLY_BYTES and self._early and self._waiting:
+        if self.nbytes > self._early_bytes and self._early and self._waiting:
             self._write_early()
 
     def replace(self, start: int, batches: Sequence[Array]) -> None:
@@ -197,8 +200,14 @@ class Stream(Growing):
 
     def _write_early(self) -> None:
         """Write whole chunks, and all if that leaves too much, and let go of their memory."""
-        whole = self._dataset.get_create_plist().get_chunk()[0] * math.prod(self._inner)
-        stop = self.length // whole * whole
+        if not self._whole:
+            chunk = self._dataset.get_create_plist().get_chunk()
+            self._whole = chunk[0] * math.prod(self._inner)
+            least, most = _EARLY_BYTES
+            self._early_bytes = min(max(least, 2 * math.prod(chunk) * self._dtype.itemsize), most)
+            if self.nbytes <= self._early_bytes:
+                return
+        stop = self.length // self._whole * self._whole
         if stop <= self._waiting[0][0]:
             if self.nbytes <= _MOST_BYTES:
                 return

@@ -1,6 +1,8 @@
 """Events that are alike are gathered by value, and all events stay in their order."""
 
 import pickle
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -57,7 +59,7 @@ def numbers(events):
 
 def test_floats_are_kept_as_numbers():
     (batch,) = OneStream().gathered(*[BOTH] * (BLOCK + 3)).parts()
-    assert batch.numbers == list(range(1, BLOCK + 4))
+    assert [*batch.numbers] == list(range(1, BLOCK + 4))
     assert {key: column.dtype for key, column in batch.data.items()} == dict.fromkeys(KEYS, float)
     assert batch.data["b"].tolist() == [2.0] * (BLOCK + 3)
 
@@ -99,6 +101,50 @@ def test_what_is_gathered_is_not_overtaken_by_what_comes_later():
         queue.put_event(document)
         queue.put(("stop", {}, None))
     assert [name for name, *_ in queue.take(0.0, 0.0)] == [EVENTS, "stop", EVENTS, "stop"]
+
+
+def test_no_event_is_lost_or_told_twice_when_somebody_takes_while_it_comes():
+    stream = OneStream()
+    queue = queue_of(stream)
+    count = 20 * BLOCK
+    documents = stream.events(*[BOTH] * count)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads take turns as often as they can
+    try:
+        putting = threading.Thread(target=lambda: [queue.put_event(one) for one in documents])
+        putting.start()
+        found = []
+        while putting.is_alive() or len(queue):
+            found += queue.take(0.01, 0.0)
+        putting.join()
+        found += queue.take(0.0, 0.0)
+    finally:
+        sys.setswitchinterval(before)
+    assert {name for name, *_ in found} == {EVENTS}
+    told = [number for _, events, _ in found for number in numbers(events)]
+    assert told == list(range(1, count + 1))
+
+
+def test_an_event_that_comes_when_its_events_were_just_taken_is_put_once_more():
+    stream = OneStream()
+    queue = queue_of(stream)
+    first, second = stream.events(BOTH, BOTH)
+    queue.put_event(first)
+
+    taken = []
+    gathering = queue._gathering  # the moment cannot be met from outside
+    events = gathering[stream.descriptor[1]["uid"]]
+
+    class Meanwhile(list[dict[str, object]]):
+        def append(self, document):
+            taken.extend(queue.take(0.0, 0.0))
+            super().append(document)
+
+    events.newest = Meanwhile(events.newest)
+    queue.put_event(second)
+    later = queue.take(0.0, 0.0)
+    assert [numbers(one) for _, one, _ in taken] == [[1]]
+    assert [numbers(one) for _, one, _ in later] == [[2]]
 
 
 @pytest.mark.parametrize(("name", "items"), [("primary", 3), ("other", 2)])

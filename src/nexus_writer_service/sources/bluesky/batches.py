@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby
+from itertools import chain, groupby, pairwise
 from operator import itemgetter
 from struct import pack
 from typing import Any, Final, Self
@@ -15,12 +15,12 @@ Document = Mapping[str, Any]
 
 EVENTS: Final = "events"
 """Stands where documents have their name, for ``Events``."""
-BLOCK: Final = 32
+BLOCK: Final = 64
 """Events that are best packed at once, while they are in the processor's cache."""
 _EVENT_BYTES: Final = 64
 _KEY_BYTES: Final = 24
 
-_data, _stamps, _number = map(itemgetter, ("data", "timestamps", "seq_num"))
+_parts, _number = itemgetter("data", "timestamps"), itemgetter("seq_num")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,10 @@ class Events:
         self.nbytes = _EVENT_BYTES + len(keys) * _KEY_BYTES
         """Memory that one more event takes, roughly."""
         self.newest: list[Document] = []
-        """Those that are not packed; to be added to, and packed whenever they are a block."""
+        """Those that are not packed; to be added to, and packed whenever they are a block. It
+        stays the same list, so that who adds needs no lock."""
+        self.closed = False
+        """Who adds one more has to look whether it was too late."""
         self._blocks: list[_Block | list[Document]] = []
 
     @classmethod
@@ -76,12 +79,23 @@ class Events:
 
     def pack(self) -> None:
         """Keep of the newest events only what they have, if they are alike."""
-        documents, self.newest = self.newest, []
-        self._blocks.append(_packed(documents, self.keys) or documents)
+        if documents := self.take():
+            self._blocks.append(_packed(documents, self.keys) or documents)
+
+    def take(self) -> list[Document]:
+        """Take the newest events away; those that are added meanwhile stay."""
+        documents = self.newest[:]
+        del self.newest[: len(documents)]
+        return documents
+
+    def close(self) -> None:
+        """Pack what was added up to now; from now on ``closed`` tells who adds."""
+        self.closed = True
+        self.pack()
 
     def parts(self) -> Iterator["Batch | list[Document]"]:
         """All of them in order: column by column, or as documents those that are not alike."""
-        if self.newest:
+        if not self.closed:  # else what comes late is for who adds it
             self.pack()
         for alike, blocks in groupby(self._blocks, lambda one: isinstance(one, _Block)):
             if alike:
@@ -90,21 +104,35 @@ class Events:
                 yield [*chain.from_iterable(block for block in blocks if isinstance(block, list))]
 
     def _batch(self, blocks: Sequence["_Block"]) -> Batch:
-        return Batch(
-            self.descriptor,
-            [number for block in blocks for number in block.numbers],
-            _columns(self.keys, [block.values for block in blocks]),
-            _columns(self.keys, [block.stamps for block in blocks]),
-        )
+        numbers = _joined([block.numbers for block in blocks])
+        tables = [block.table for block in blocks if isinstance(block.table, np.ndarray)]
+        keys = self.keys
+        if len(tables) == len(blocks):
+            table = np.concatenate(tables).reshape(-1, 2 * len(keys)).T
+            columns = np.ascontiguousarray(table)
+            data = dict(zip(keys, columns, strict=False))
+            return Batch(
+                self.descriptor, numbers, data, dict(zip(keys, columns[len(keys) :], strict=True))
+            )
+        values, stamps = zip(*(block.halves(len(keys)) for block in blocks), strict=True)
+        return Batch(self.descriptor, numbers, _columns(keys, values), _columns(keys, stamps))
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
     """Some events: what they have, event by event in the order of the keys."""
 
-    numbers: list[Any]
-    values: Values
-    stamps: Values
+    numbers: Sequence[Any]
+    table: Values
+    """Of each event its values, then their time stamps."""
+
+    def halves(self, count: int) -> tuple[Values, Values]:
+        """The values and the time stamps."""
+        table = self.table.tolist() if isinstance(self.table, np.ndarray) else self.table
+        rows = [table[first : first + count] for first in range(0, len(table), count)]
+        return _floats([*chain.from_iterable(rows[::2])]), _floats(
+            [*chain.from_iterable(rows[1::2])]
+        )
 
 
 def event_keys(described: Mapping[str, Any]) -> tuple[str, ...]:
@@ -117,18 +145,30 @@ def event_keys(described: Mapping[str, Any]) -> tuple[str, ...]:
 def _packed(documents: Sequence[Document], keys: tuple[str, ...]) -> _Block | None:
     """What events have, if they have all keys and no others."""
     # In as few steps as can be: whoever puts events waits meanwhile.
-    pick: Callable[[Document], tuple[Any, ...]] = (
-        itemgetter(*keys) if len(keys) > 1 else lambda values: (values[keys[0]],)
-    )
+    pick: Callable[[Document], Any] = itemgetter(*keys)
     try:
-        data, stamps = [*map(_data, documents)], [*map(_stamps, documents)]
-        if {*map(len, data), *map(len, stamps)} != {len(keys)}:
+        parts = [*chain.from_iterable(map(_parts, documents))]
+        if {*map(len, parts)} != {len(keys)}:
             return None
-        values = [*chain.from_iterable(map(pick, data))]
-        times = [*chain.from_iterable(map(pick, stamps))]
-        return _Block([*map(_number, documents)], _floats(values), _floats(times))
-    except (LookupError, TypeError):
+        picked = map(pick, parts)
+        values = [*chain.from_iterable(picked)] if len(keys) > 1 else [*picked]
+        numbers = [*map(_number, documents)]
+        expected = range(numbers[0], numbers[0] + len(numbers))
+        follow = numbers == [*expected]
+    except (LookupError, TypeError, ValueError):
         return None  # it is for those who look at it closely
+    return _Block(expected if follow else numbers, _floats(values))
+
+
+def _joined(numbers: Sequence[Sequence[Any]]) -> Sequence[Any]:
+    """The numbers of blocks that follow each other: a range, if they are."""
+    first, last = numbers[0], numbers[-1]
+    if all(isinstance(one, range) for one in numbers):
+        expected = range(first[0], last[-1] + 1)
+        following = pairwise(numbers)
+        if all(one[-1] + 1 == other[0] for one, other in following):
+            return expected
+    return [*chain.from_iterable(numbers)]
 
 
 def _floats(values: list[Any]) -> Values:

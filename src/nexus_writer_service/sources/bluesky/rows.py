@@ -48,9 +48,8 @@ class Rows:
             self._begin(descriptor, numbers[0])
         count = len(numbers)
         first = self.count - self._offsets[descriptor] + 1
-        if numbers[0] == first and (
-            count == 1 or list(numbers) == list(range(first, first + count))
-        ):
+        expected = range(first, first + count)
+        if numbers == expected or [*numbers] == [*expected]:
             segment = Segment(0, count, self.count)
             self.count += count
             return [segment], []
