@@ -295,8 +295,11 @@ class GrowingDatasets:
 
     # ---------------------------------------------------------------------------------- commit
 
-    def write(self) -> tuple[str, BaseException] | None:
+    def write(self, *, fast: bool = False) -> tuple[str, BaseException] | None:
         """Bring all that waits into HDF5.
+
+        Args:
+            fast: but for what is cheaper to write with the next commit.
 
         Returns:
             Path and error of the first dataset that the disk did not take.
@@ -307,7 +310,7 @@ class GrowingDatasets:
         for path, growing in active.items():
             try:
                 if growing.waiting:
-                    growing.write(spaces)
+                    (growing.write_fast if fast else growing.write)(spaces)
             except FAILURES as error:
                 if system_error(error) is not None:
                     failed = failed or (path, error)

@@ -19,10 +19,14 @@ from nexus_writer_service.hdf5.storage import scan_axes
 from nexus_writer_service.hdf5.tail import Tail
 from nexus_writer_service.hdf5.values import Array, memory_type, stored_dtype
 from nexus_writer_service.model.description import Shape
-from nexus_writer_service.model.tree import StreamDataset
+from nexus_writer_service.model.tree import Filters, StreamDataset
 
 _EARLY_BYTES: Final = 4 << 20
 """Waiting bytes above which whole chunks are written before the commit."""
+_FAST_BYTES: Final = 64 << 10
+"""Bytes that come between two commits, from which on a dataset grows fast."""
+_FAST_CHUNKS: Final = 2
+"""Likewise, the chunks that they fill."""
 _MOST_BYTES: Final = 32 << 20
 """Waiting bytes above which all points are, also into chunks that are not full."""
 
@@ -49,6 +53,10 @@ class Growing(ABC):
     @abstractmethod
     def write(self, spaces: Spaces) -> None:
         """Bring what waits into HDF5."""
+
+    def write_fast(self, spaces: Spaces) -> None:
+        """Bring what waits into HDF5, but for what is cheaper to write with the next commit."""
+        self.write(spaces)
 
     @abstractmethod
     def give_up(self, problem: str) -> None:
@@ -88,6 +96,8 @@ class Stream(Growing):
         self._shape: Shape = dataset.shape
         self._early = True
         self._waiting: list[tuple[int, Array]] = []
+        filtered = node.filters != Filters() and not self._inner
+        self._compressed_rows = dataset.get_create_plist().get_chunk()[0] if filtered else 1
         self._tail = Tail.of(dataset, node, self._memory_type, held or HeldBytes())
 
     @property
@@ -143,6 +153,21 @@ class Stream(Growing):
         """Let the next points be fill."""
         self.length += count
         self._waiting.append((self.length, np.empty((0, *self._sample), self._dtype)))
+
+    def write_fast(self, spaces: Spaces) -> None:
+        """Write all waiting points, or only whole chunks of a compressed dataset that grows fast.
+
+        A chunk that is not full would be compressed once more with each commit. What is left waits
+        for the next one, and no longer: by then its chunk is full, or points come slowly.
+        """
+        rows = self._compressed_rows
+        whole = self.length // rows * rows
+        fast = self.nbytes >= _FAST_BYTES and whole - self._waiting[0][0] >= _FAST_CHUNKS * rows
+        if fast and rows > 1 and not self.settled:
+            self._write_up_to(whole)
+            self._early = True
+        else:
+            self.write(spaces)
 
     def write(self, spaces: Spaces) -> None:
         """Write all waiting points."""
@@ -214,9 +239,9 @@ class Stream(Growing):
         ready, later = [], []
         for start, points in self._waiting:
             cut = min(max(0, stop - start), len(points))
-            if cut:
+            if cut or (not len(points) and start <= stop):  # those without points make room
                 ready.append((start, points[:cut]))
-            if cut < len(points):
+            if cut < len(points) or start > stop:
                 later.append((start + cut, points[cut:]))
         for start, points in _joined(ready):
             self._put(start, points, spaces)
