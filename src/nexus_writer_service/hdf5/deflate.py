@@ -9,19 +9,23 @@ blocks for that.
 """
 
 from typing import Final
+from zlib import DEFLATED, compressobj
 
 try:
-    from isal.isal_zlib import DEFLATED, adler32, compress, compressobj
+    from isal import igzip_lib
+    from isal.isal_zlib import adler32, compress
 
     _LEVEL: int | None = 2
     """Within 5 % of the size that zlib's level 4 gives for spectra and counters, 9 times faster."""
 except ImportError:  # no package for this platform
-    from zlib import DEFLATED, adler32, compress, compressobj  # type: ignore[assignment]
+    from zlib import adler32, compress  # the same of another library
 
     _LEVEL = None
 
 _ZLIB: Final = b"\x78\x01"
 """How zlib's format begins: deflate, a window of 32 KiB."""
+_RAW: Final = -15
+"""What asks zlib for that window, and for nothing around it."""
 _MOST_STORED: Final = 0xFFFF
 _FIRST_LOOK: Final = 0.5
 """Share of its bytes above which a compressed chunk is looked into."""
@@ -54,9 +58,11 @@ def deflated(data: bytes | memoryview, level: int, noise: int = 0) -> bytes:
 
 def _raw(data: memoryview, level: int) -> bytes:
     """Deflated, without what zlib's format has around it."""
-    stream = compressobj(_LEVEL or level, DEFLATED, -15)
-    deflated_data: bytes = stream.compress(data) + stream.flush()
-    return deflated_data
+    if _LEVEL is not None:
+        raw: bytes = igzip_lib.compress(data, _LEVEL, igzip_lib.COMP_DEFLATE)
+        return raw
+    stream = compressobj(level, DEFLATED, _RAW)
+    return stream.compress(data) + stream.flush()
 
 
 class Deflater:
