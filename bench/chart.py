@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.rows import Row
+from bench.row import Row
 from bench.samples import Samples
 from bench.writers import FLOOR, OURS, POWER
 from matplotlib.backends.backend_agg import FigureCanvasAgg

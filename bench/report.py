@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from bench.rows import Check, Row, Scale, all_rows
+from bench.row import Check, Row, Scale
+from bench.rows import all_rows
 from bench.samples import Sample, Samples
 from bench.writers import FLOOR, OURS, POWER, REFERENCE, Writer, floor, our_writer
 

@@ -1,76 +1,18 @@
-"""The rows of the table: what is measured of whom, and which ratios are to be met."""
+"""The rows of the table, and which ratios are to be met."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from bench.catch_up import bare_read
 from bench.idle import idle
 from bench.measure import drain, live
-from bench.samples import Outcome, Samples, greatest
+from bench.row import Check, Job, Row, Scale, Subjects, cheaper, drains, of_reference, within
+from bench.samples import Samples, greatest
 from bench.short_scans import short_scans
 from bench.soak import soak
 from bench.workloads import Workload
-from bench.writers import FLOOR, OURS, POWER, REFERENCE, Writer, floor
-
-Act = Callable[[str], Outcome]
-"""Does one run, with the URL of a database."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One case of a row by one subject."""
-
-    case: str
-    subject: str
-    act: Act
-    once: bool = False
-    """Not repeated: it is shown for comparison only, or takes very long."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One promise."""
-
-    text: str
-    target: float
-    value: Callable[[Samples, str], float]
-    """From the samples and the subject: ours, or ours in another setting, or the floor."""
-    at_least: bool = True
-    """Otherwise at most."""
-    digits: int = 1
-
-    def met(self, value: float) -> bool:
-        """Whether a value holds the promise."""
-        return value >= self.target if self.at_least else value <= self.target
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row of the table."""
-
-    name: str
-    title: str
-    jobs: Sequence[Job]
-    checks: Sequence[Check]
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """How much of it."""
-
-    tiny: bool = False
-    """Does it run, is every value right: no speeds."""
-    soak_seconds: float = 120.0
-
-    def points(self, points: int, tiny: int) -> int:
-        """One of the two."""
-        return tiny if self.tiny else points
-
-
-Subjects = dict[str, Writer]
-"""Writers by name; the reference is not always there."""
+from bench.writers import FLOOR, OURS, POWER, REFERENCE, floor
 
 
 def all_rows(subjects: Subjects, scale: Scale) -> list[Row]:
@@ -91,25 +33,6 @@ def all_rows(subjects: Subjects, scale: Scale) -> list[Row]:
     ]
 
 
-def _drains(subjects: Subjects, workload: Workload, *names: str) -> list[Job]:
-    return [
-        Job(workload.name, name, partial(drain, subjects[name], workload))
-        for name in names or (OURS, POWER, REFERENCE, FLOOR)
-        if name in subjects
-    ]
-
-
-def _of_reference(row: str, case: str, quantity: str, samples: Samples, subject: str) -> float:
-    """What the reference takes, by what the subject takes."""
-    mine = samples.median(row, case, subject, quantity)
-    return samples.median(row, case, REFERENCE, quantity) / mine if mine else math.nan
-
-
-def _cheaper(row: str, case: str, target: float) -> Check:
-    value = partial(_of_reference, row, case, "cpu")
-    return Check(f"CPU of blisswriter / CPU, {case}", target, value)
-
-
 # ------------------------------------------------------------------------- one scan that is over
 
 
@@ -128,8 +51,8 @@ def _scalar_rows(subjects: Subjects, scale: Scale) -> list[Row]:
         Row(
             workload.name,
             workload.title,
-            _drains(subjects, workload),
-            [_cheaper(workload.name, workload.name, target)],
+            drains(subjects, workload),
+            [cheaper(workload.name, workload.name, target)],
         )
         for workload, target in workloads
     ]
@@ -155,9 +78,9 @@ def _spectra_row(subjects: Subjects, scale: Scale) -> Row:
     return Row(
         "mca",
         gzip.title,
-        [*_drains(subjects, gzip), *_drains(lz4_subjects, lz4, OURS, POWER, FLOOR)],
+        [*drains(subjects, gzip), *drains(lz4_subjects, lz4, OURS, POWER, FLOOR)],
         [
-            _cheaper("mca", "mca", 5.0),
+            cheaper("mca", "mca", 5.0),
             Check("MB/s / MB/s of blisswriter", 5.0, speed),
             Check("file / file of blisswriter", 1.05, size, at_least=False, digits=3),
             Check("bitshuffle-lz4: CPU of the floor / CPU", 0.8, of_floor, digits=2),
@@ -175,9 +98,9 @@ def _wide_row(subjects: Subjects, scale: Scale) -> Row:
         for more in (0, total // channels)
     ]
     slow = replace(wide, name="wide_live", rate=20.0 if scale.tiny else 10.0)
-    jobs = _drains(subjects, wide)
+    jobs = drains(subjects, wide)
     for workload in lengths:
-        jobs += _drains(subjects, workload, OURS)
+        jobs += drains(subjects, workload, OURS)
     jobs += [
         Job(slow.name, name, partial(live, subjects[name], slow))
         for name in (OURS, POWER, REFERENCE)
@@ -199,13 +122,11 @@ def _wide_row(subjects: Subjects, scale: Scale) -> Row:
         f"{wide.title}; live at 10 Hz",
         jobs,
         [
-            _cheaper("wide", "wide", 4.0),
+            cheaper("wide", "wide", 4.0),
             Check(
                 "memory / memory of blisswriter",
                 1.0,
-                lambda samples, subject: (
-                    1 / _of_reference("wide", "wide", "peak", samples, subject)
-                ),
+                lambda samples, subject: 1 / of_reference("wide", "wide", "peak", samples, subject),
                 at_least=False,
                 digits=2,
             ),
@@ -216,19 +137,9 @@ def _wide_row(subjects: Subjects, scale: Scale) -> Row:
                 at_least=False,
                 digits=2,
             ),
-            _within("wide", "wide_live", "lag", 1.0, "lag of the last point, s"),
+            within("wide", "wide_live", "lag", 1.0, "lag of the last point, s"),
         ],
     )
-
-
-def _within(row: str, case: str, quantity: str, most: float, text: str, digits: int = 2) -> Check:
-    def value(samples: Samples, subject: str) -> float:
-        return samples.median(row, case, subject, quantity)
-
-    return Check(text, most, value, at_least=False, digits=digits)
-
-
-# ------------------------------------------------------------------------------------- many scans
 
 
 def _short_row(subjects: Subjects, scale: Scale) -> Row:
@@ -251,8 +162,8 @@ def _short_row(subjects: Subjects, scale: Scale) -> Row:
         ],
         [
             Check("share of scans complete, in the worst run", 1.0, complete, digits=2),
-            _cheaper("short", "short", 2.5),
-            _within("short", "short", "entry_p99", 0.05, "PREPARED to entry visible, p99, s", 3),
+            cheaper("short", "short", 2.5),
+            within("short", "short", "entry_p99", 0.05, "PREPARED to entry visible, p99, s", 3),
         ],
     )
 
@@ -321,7 +232,7 @@ def _latency_row(subjects: Subjects, scale: Scale) -> Row:
             if name in subjects
         ],
         [
-            _within("latency", one.name, quantity, 0.5, f"XADD to visible, p99, s, {one.name}", 2)
+            within("latency", one.name, quantity, 0.5, f"XADD to visible, p99, s, {one.name}", 2)
             for one in workloads
             for quantity in ("p99",)
         ],
@@ -346,7 +257,7 @@ def _catch_up_row(subjects: Subjects, scale: Scale) -> Row:
             job
             for one in workloads
             for job in (
-                *_drains(subjects, one, OURS, POWER, FLOOR),
+                *drains(subjects, one, OURS, POWER, FLOOR),
                 Job(one.name, "bare", partial(bare_read, one)),
             )
         ],
@@ -383,7 +294,7 @@ def _memory_row(subjects: Subjects, scale: Scale) -> Row:
         ],
         [
             Check("peak of all rows, MB", 250, peak, at_least=False, digits=0),
-            _within("memory", "soak", "growth", 1.05, "memory, last quarter / second quarter", 3),
+            within("memory", "soak", "growth", 1.05, "memory, last quarter / second quarter", 3),
         ],
     )
 
@@ -399,8 +310,8 @@ def _idle_row(subjects: Subjects, scale: Scale) -> Row:
             if name in subjects
         ],
         [
-            _within("idle", "idle", "percent", 1.0, "% of a core, all together"),
-            _within("idle", "idle", "start", 1.0, "start until it listens, s"),
-            _within("idle", "idle", "start_cpu", 1.0, "CPU of a start, s"),
+            within("idle", "idle", "percent", 1.0, "% of a core, all together"),
+            within("idle", "idle", "start", 1.0, "start until it listens, s"),
+            within("idle", "idle", "start_cpu", 1.0, "CPU of a start, s"),
         ],
     )

@@ -13,7 +13,8 @@ from typing import Annotated
 import typer
 from bench.chart import draw
 from bench.report import machine, tables
-from bench.rows import Job, Row, Scale, Subjects, all_rows
+from bench.row import Job, Row, Scale, Subjects
+from bench.rows import all_rows
 from bench.samples import Outcome, Sample, Samples
 from bench.writers import (
     BLISSWRITER_VARIABLE,

@@ -7,14 +7,21 @@ import numpy as np
 import pytest
 import tifffile
 from tests.support_bluesky import Run, feed, values
-from tests.support_waiting import wait_for
+from tests.support_detector_files import (
+    SHAPE,
+    STREAMED,
+    frames,
+    only,
+    save,
+    stored,
+    stream_datum,
+    stream_resource,
+)
 
 from nexus_writer_service.bluesky import NXWriter
 from nexus_writer_service.model.verdict import Outcome
 
-SHAPE = (4, 6)
 IMAGE = {"dtype": "array", "shape": [1, *SHAPE], "external": "FILESTORE:"}
-STREAMED = {"dtype": "array", "shape": [1, *SHAPE], "external": "STREAM:", "dtype_numpy": "<u2"}
 
 
 @pytest.fixture
@@ -23,21 +30,6 @@ def writer(tmp_path):
     writer.file_name = tmp_path / "run.h5"
     yield writer
     writer.close()
-
-
-def only(results):
-    (result,) = results
-    return result
-
-
-def frames(count, first=0):
-    size = SHAPE[0] * SHAPE[1]
-    return np.arange(first * size, (first + count) * size, dtype=np.uint16).reshape(count, *SHAPE)
-
-
-def save(path, data, address="entry/data/data"):
-    with h5py.File(path, "w") as file:
-        file[address] = data
 
 
 def resource(run, path, number=0, /, spec="AD_HDF5", **settings):
@@ -65,12 +57,6 @@ def points(run, descriptor, numbers, resource_number=0):
     for number in numbers:
         yield datum(number, resource_number)
         yield run.event(descriptor, cam=f"res{resource_number}/{number}")
-
-
-def stored(result):
-    with h5py.File(result.file) as file:
-        dataset = file["entry/instrument/bluesky/streams/primary/cam/value"]
-        return dataset[()], dataset.is_virtual
 
 
 def test_frames_are_mapped_and_not_copied(writer, tmp_path):
@@ -323,85 +309,3 @@ def test_a_frame_that_no_document_tells_of_is_a_row_without_value(writer, tmp_pa
     assert "no datum document res0/1 was received" in result.verdict.warnings[0]
     found, _ = stored(result)
     assert np.array_equal(found[[0, 2]], frames(3)[[0, 2]])
-
-
-# ------------------------------------------------------------------------------- streamed values
-
-
-def stream_resource(run, path, key="cam", address="/entry/data/data", **more):
-    return "stream_resource", {
-        "uid": f"stream-{key}",
-        "data_key": key,
-        "mimetype": "application/x-hdf5",
-        "uri": f"file://localhost{path}",
-        "parameters": {"dataset": address, "chunk_shape": (1, *SHAPE)},
-        "run_start": run.uid,
-        **more,
-    }
-
-
-def stream_datum(descriptor, first, stop, key="cam"):
-    return "stream_datum", {
-        "uid": f"stream-{key}/{first}",
-        "stream_resource": f"stream-{key}",
-        "descriptor": descriptor[1]["uid"],
-        "indices": {"start": first, "stop": stop},
-        "seq_nums": {"start": first + 1, "stop": stop + 1},
-    }
-
-
-def test_streamed_frames_and_numbers_are_mapped(writer, tmp_path):
-    with h5py.File(tmp_path / "cam.h5", "w") as file:
-        file["entry/data/data"] = frames(4)
-        file["entry/sum"] = np.arange(4)
-    run = Run(detectors=["cam"])
-    number = {"dtype": "number", "shape": [1], "external": "STREAM:", "dtype_numpy": "<i8"}
-    descriptor = run.descriptor({"cam": STREAMED, "sum": number})
-    feed(writer, [run.start(), descriptor, stream_resource(run, tmp_path / "cam.h5")])
-    feed(writer, [stream_resource(run, tmp_path / "cam.h5", "sum", "/entry/sum")])
-    for first, stop in ((0, 1), (1, 4)):
-        feed(writer, [stream_datum(descriptor, first, stop)])
-        feed(writer, [stream_datum(descriptor, first, stop, "sum")])
-    feed(writer, [run.event(descriptor) for _ in range(4)])
-    feed(writer, [run.stop()])
-    result = only(writer.wait_writer())
-    assert result.ok
-    assert np.array_equal(stored(result)[0], frames(4))
-    with h5py.File(result.file) as file:
-        assert values(file, "sum").tolist() == [0, 1, 2, 3]
-
-
-def test_streamed_frames_show_while_the_run_goes_on(writer, tmp_path):
-    save(tmp_path / "cam.h5", frames(2))
-    run = Run(detectors=["cam"])
-    descriptor = run.descriptor({"cam": STREAMED})
-    feed(writer, [run.start(), descriptor, stream_resource(run, tmp_path / "cam.h5")])
-    feed(writer, [stream_datum(descriptor, 0, 2)])
-
-    def shown():
-        if not (tmp_path / "run.h5").exists():
-            return 0
-        with h5py.File(tmp_path / "run.h5", "r", locking=False) as file:
-            group = file.get("entry/data/cam")
-            return 0 if group is None else len(group)
-
-    wait_for(lambda: shown() == 2)
-    feed(writer, [run.stop(num_events={"primary": 2})])
-    assert only(writer.wait_writer()).ok
-
-
-def test_streamed_files_of_other_kinds_are_referred_to(writer, tmp_path):
-    run = Run(detectors=["cam"])
-    descriptor = run.descriptor({"cam": STREAMED})
-    told = stream_resource(
-        run,
-        tmp_path / "jpegs",
-        mimetype="multipart/related;type=image/jpeg",
-        parameters={"template": "cam_{:06d}.jpeg"},
-    )
-    feed(writer, [run.start(), descriptor, told, stream_datum(descriptor, 0, 2), run.stop()])
-    result = only(writer.wait_writer())
-    assert result.ok
-    with h5py.File(result.file) as file:
-        names = [f"{tmp_path}/jpegs/cam_{number:06d}.jpeg" for number in range(2)]
-        assert values(file, "cam") == names

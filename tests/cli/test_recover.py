@@ -10,9 +10,7 @@ import pytest
 import redis
 from tests.support_damage import add_damaged_dataset
 from tests.support_hdf5 import run_python
-from tests.support_history import over, recorded, running
 from tests.support_left import (
-    LATE_POINTS,
     POINTS,
     begin,
     entry_tree,
@@ -21,17 +19,11 @@ from tests.support_left import (
     writer_of,
 )
 from tests.support_nexus import esrf_file
-from typer.testing import CliRunner
+from tests.support_recover import ALL, recover, values
 
-from nexus_writer_service.cli.main import app
 from nexus_writer_service.layout.writer_note import DATA, RUN_ENGINE, read_writer_note
 from nexus_writer_service.model.tree import Group, SoftLink
 from nexus_writer_service.model.verdict import Outcome, Verdict
-from nexus_writer_service.service.history import History
-
-_ALL = POINTS + LATE_POINTS
-_LONG_AGO = -1e6
-"""Minutes past the noon of the scans in the tests of histories."""
 
 
 @pytest.fixture(autouse=True)
@@ -45,22 +37,11 @@ def path(tmp_path):
     return tmp_path / "file.h5"
 
 
-def recover(*arguments):
-    run = CliRunner().invoke(app, ["recover", *map(str, arguments)])
-    assert run.exception is None or isinstance(run.exception, SystemExit), run.exception
-    return run.exit_code, run.output
-
-
 def verdict_of(path, entry="1.1"):
     with h5py.File(path) as file:
         note = read_writer_note(file[f"{entry}/{DATA}"].asstr()[()])
     assert note is not None
     return note.verdict
-
-
-def values(path, entry="1.1"):
-    with h5py.File(path) as file:
-        return file[f"{entry}/data/x"][()]
 
 
 def test_the_last_commit_is_brought_into_the_file(path):
@@ -71,7 +52,7 @@ def test_the_last_commit_is_brought_into_the_file(path):
     assert "replayed" in output
     assert "readable: 23 objects" in output
     for entry in ("1.1", "2.1"):
-        np.testing.assert_array_equal(values(path, entry), np.arange(_ALL))
+        np.testing.assert_array_equal(values(path, entry), np.arange(ALL))
     assert not journal(path).exists()
     with h5py.File(path, "a"):  # it can be written again
         pass
@@ -184,7 +165,7 @@ def test_a_file_that_is_being_written_is_skipped_and_others_are_recovered(path, 
     assert status == 1
     assert f"file.h5: left as it is: process {process.pid} is writing it" in output
     assert verdict_of(path).outcome is Outcome.RUNNING
-    assert len(values(tmp_path / "other.h5")) == _ALL
+    assert len(values(tmp_path / "other.h5")) == ALL
 
 
 def test_a_file_that_another_program_writes_is_skipped(path):
@@ -317,7 +298,7 @@ def test_of_a_directory_all_files_with_a_journal_are_recovered(tmp_path):
     assert status == 1
     assert "gone.h5" in output
     assert "c.h5" not in output
-    assert [len(values(path)) for path in left] == [_ALL, _ALL]
+    assert [len(values(path)) for path in left] == [ALL, ALL]
 
 
 def test_a_directory_without_journals_has_nothing_to_recover(tmp_path):
@@ -341,63 +322,4 @@ def test_in_a_hurry_values_are_not_read(path):
     status, output = recover(path, "--quick")
     assert status == 0
     assert "MB of values" not in output
-    assert len(values(path)) == _ALL
-
-
-# ------------------------------------------------------------------------- with a history
-
-
-@pytest.fixture
-def history(tmp_path, path):
-    """Knows four scans as running: in a file that is left, in a sound one, in none, in one away."""
-    left_by_a_killed_writer(path, e1="scan:1")
-    file = begin(tmp_path / "sound.h5")
-    file.merge(Group({"2.1": entry_tree("scan:2", Verdict(Outcome.COMPLETE))}))
-    file.close()
-    files = [str(path), str(tmp_path / "sound.h5"), None, str(tmp_path / "away.h5")]
-    scans = [
-        running(number, key=f"scan:{number}", started=_LONG_AGO, now=_LONG_AGO, file=file)
-        for number, file in enumerate(files, 1)
-    ]
-    recorded(tmp_path / "history.sqlite", *scans, over(5))
-    return tmp_path / "history.sqlite"
-
-
-def outcomes(history):
-    return {scan.name[0]: scan.verdict.outcome for scan in History(history).scans()}
-
-
-def test_all_files_of_unfinished_scans_are_recovered_and_the_history_told(path, history):
-    status, output = recover("--unfinished", f"--history={history}")
-    assert status == 0, output
-    assert len(values(path)) == _ALL
-    assert "sound.h5: readable" in output
-    assert "away.h5: it is not there any more" in output
-    assert outcomes(history) == {
-        "1": Outcome.INTERRUPTED,
-        "2": Outcome.COMPLETE,
-        "3": Outcome.RUNNING,
-        "4": Outcome.RUNNING,
-        "5": Outcome.COMPLETE,
-    }
-    recover(path, f"--history={history}", "--final")
-    (scan,) = History(history).find("scan:1")
-    assert scan.verdict.outcome is Outcome.INCOMPLETE
-    assert scan.file == str(path)
-
-
-def test_without_a_history_nothing_is_unfinished_and_none_is_made(tmp_path):
-    status, output = recover("--unfinished", f"--history={tmp_path / 'none.sqlite'}")
-    assert status == 0
-    assert "no such history" in output
-    assert os.listdir(tmp_path) == []
-
-
-def test_a_history_that_cannot_be_read_is_told_and_named_files_are_recovered(path, tmp_path):
-    left_by_a_killed_writer(path, e1="scan:1")
-    damaged = tmp_path / "history.sqlite"
-    damaged.write_text("not a data base" * 100)
-    status, output = recover("--unfinished", f"--history={damaged}", path)
-    assert status == 1
-    assert "cannot be read" in output
-    assert len(values(path)) == _ALL
+    assert len(values(path)) == ALL

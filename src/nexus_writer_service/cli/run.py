@@ -1,23 +1,23 @@
 """``nexus-writer run REDIS_URL``: one process saves the scans of all sessions of a database."""
 
 import os
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from nexus_writer_service.cli.command import option
 from nexus_writer_service.cli.logs import LogOptions, set_up
+from nexus_writer_service.cli.process_options import process_options
 from nexus_writer_service.cli.session_options import (
     DiskOptions,
     OwnOptions,
     SafetyOptions,
     SavedOptions,
 )
-from nexus_writer_service.cli.session_process import ProcessOptions, SessionProcess
-from nexus_writer_service.cli.session_writer import history_or_none
+from nexus_writer_service.cli.session_process import SessionProcess
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.service.sd_notify import ServiceManager
-from nexus_writer_service.service.templates import load_templates
 from nexus_writer_service.sources.bliss.session import BlissSource
 from nexus_writer_service.sources.bliss.store import redis_url
 
@@ -53,20 +53,9 @@ def run(
     caught up on. Ends in order on SIGTERM and Ctrl-C.
     """
     set_up(log)
-    options = ProcessOptions(
-        session=session,
-        layout=saved.esrf(),
-        follows=saved.layout.value,
-        templates=load_templates(saved.template or ()),
-        data_writers=tuple(own.data_writer or WRITERS_WITHOUT_DEVICE),
+    options = replace(
+        process_options(session, saved, own, safety, data_writers=WRITERS_WITHOUT_DEVICE),
         on_request=True,
-        roots=tuple(str(path.resolve()) for path in own.root or ()),
-        profiling=own.resource_profiling.value,
-        grace=own.grace,
-        semaphore=own.start_semaphore_file,
-        history=None if own.nohistory else own.history or history_or_none(),
-        catch_up=not own.nocatchup,
-        files=safety.files(),
         program="nexus-writer run",
     )
 

@@ -118,3 +118,17 @@ class ScanPlan(Protocol):
 
     def verdict(self, verdict: Verdict) -> Trees:
         """The verdict, for the record in the entry."""
+
+
+class OneFilePlan:
+    """What plans share whose points all go to one file."""
+
+    @property
+    def further(self) -> Mapping[str, tuple[str, ...]]:
+        """No other file has points."""
+        return {}
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Nothing of a description cannot be laid out."""
+        return ()

@@ -12,7 +12,7 @@ from nexus_writer_service.layout.bluesky.options import BlueskyOptions
 from nexus_writer_service.layout.bluesky.streams import values_of
 from nexus_writer_service.layout.bluesky.templates import templates
 from nexus_writer_service.layout.bluesky.view import View
-from nexus_writer_service.layout.plan import Place, Trees
+from nexus_writer_service.layout.plan import OneFilePlan, Place, Trees
 from nexus_writer_service.layout.writer_note import NOTE, RUN_ENGINE, writer_note
 from nexus_writer_service.model.description import ChannelName, ScanDescription
 from nexus_writer_service.model.events import ScanReference
@@ -50,7 +50,7 @@ def plan(
     return BlueskyPlan(scan, options, known or Group())
 
 
-class BlueskyPlan:
+class BlueskyPlan(OneFilePlan):
     """The trees of one run; a ``ScanPlan``."""
 
     def __init__(self, run: Run, options: BlueskyOptions, known: Group) -> None:
@@ -70,16 +70,6 @@ class BlueskyPlan:
     def entries(self) -> tuple[str, ...]:
         """Always ``entry``: a run has a file of its own."""
         return (ENTRY[1:],)
-
-    @property
-    def further(self) -> Mapping[str, tuple[str, ...]]:
-        """No other file has points."""
-        return {}
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """Nothing of a description cannot be laid out."""
-        return ()
 
     def links(self, now: datetime) -> Trees:
         """None."""

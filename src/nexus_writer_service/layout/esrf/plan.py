@@ -12,7 +12,7 @@ from nexus_writer_service.layout.esrf.sequences import SequenceRecord
 from nexus_writer_service.layout.esrf.slots import slots_of
 from nexus_writer_service.layout.esrf.storage import COMPRESSIONS, DEFAULT_COMPRESSION
 from nexus_writer_service.layout.esrf.structure import Structure
-from nexus_writer_service.layout.plan import Place, Trees
+from nexus_writer_service.layout.plan import OneFilePlan, Place, Trees
 from nexus_writer_service.model.description import ChannelName, ScanDescription, Subscan
 from nexus_writer_service.model.events import ScanReference
 from nexus_writer_service.model.tree import Group, merged
@@ -30,7 +30,7 @@ def plan(scan: ScanDescription, options: EsrfOptions) -> "EsrfPlan":
     return EsrfPlan(scan, options)
 
 
-class EsrfPlan:
+class EsrfPlan(OneFilePlan):
     """The trees of one scan in the classic ESRF layout; a ``ScanPlan``.
 
     Everything follows from the description, but for the names of links to the scans of a sequence:
@@ -68,16 +68,6 @@ class EsrfPlan:
     def file(self) -> str:
         """Absolute path of the file that holds the entries."""
         return self._file
-
-    @property
-    def further(self) -> Mapping[str, tuple[str, ...]]:
-        """No other file has points."""
-        return {}
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """Nothing of a description cannot be laid out."""
-        return ()
 
     @property
     def entries(self) -> tuple[str, ...]:

@@ -7,17 +7,12 @@ whether the scans that are followed still exist.
 """
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from redis import ResponseError
-
-from nexus_writer_service.errors import SourceError, SourceUnavailableError
+from nexus_writer_service.errors import SourceUnavailableError
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.events import (
@@ -27,7 +22,8 @@ from nexus_writer_service.model.events import (
     Scans,
     Vanished,
 )
-from nexus_writer_service.sources.bliss.store import Command, RedisLink, collector_paused
+from nexus_writer_service.sources.bliss.following import LONGEST_WAIT, FollowingSource
+from nexus_writer_service.sources.bliss.store import RedisLink, collector_paused
 from nexus_writer_service.sources.bliss1.description import describe_scan, scan_key
 from nexus_writer_service.sources.bliss1.nodes import Info, Node, children_of, fields_of
 from nexus_writer_service.sources.bliss1.scan import GONE, FollowedScan
@@ -37,27 +33,15 @@ from nexus_writer_service.sources.bliss1.tree import Arrival, Tree
 
 _log = logging.getLogger(__name__)
 
-_LONGEST_WAIT = 5.0
-"""Seconds of one blocking command: for how long a missed ``interrupt`` could stay unnoticed."""
-_COALESCE = 0.02
-"""Seconds for which data may gather after a read that brought nothing else. Without it, channels
-that publish one by one wake the reader for each of them."""
-_EXISTENCE_PERIOD = 5.0
-"""Seconds between two looks whether the scans still exist: deleted streams wake nobody."""
-_EMPTY_PATIENCE = 30.0
-"""Seconds for which the whole session may be missing before its scans count as lost: Redis may have
-been started without its data by mistake."""
 _INTAKE = 16
 """New scans that are taken in at once."""
 _BACKLOG = 4
 """Of these, scans that were over when they were found: the others are for those who measure."""
 _MOST_ENTRIES = 500
 """Of one stream in one answer."""
-_UNBLOCK_PERIOD = 0.001
-_UNBLOCK_TRIES = 1000
 
 
-class Bliss1Source:
+class Bliss1Source(FollowingSource[FollowedScan]):
     """Tells what happens to the scans of a session of BLISS 1.
 
     Except for ``interrupt``, its methods are for one thread.
@@ -82,106 +66,21 @@ class Bliss1Source:
         most_bytes: int = 16 << 20,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._link = RedisLink(database_url(url), any_database=True)
+        super().__init__(RedisLink(database_url(url), any_database=True), clock)
         self._session = session
         self._tree = Tree(session, backlog or Backlog())
-        self._clock = clock
         self._most_bytes = most_bytes
-        self._oriented = False
-        """Whether the tree has been looked at since the connection was made."""
-        self._scans: dict[ScanKey, FollowedScan] = {}
-        self._events: list[ScanEvent] = []
-        self._coalesce = False
-        self._existence_due = clock() + _EXISTENCE_PERIOD
-        self._empty_since: float | None = None
-        self._interrupted = threading.Event()
-        self._not_waiting = threading.Event()
-        self._not_waiting.set()
-
-    @property
-    def active(self) -> frozenset[ScanKey]:
-        """Keys of the scans that have been announced and have not ended."""
-        return frozenset(self._scans)
-
-    @property
-    def connected(self) -> bool:
-        """Whether Redis was there at the last attempt to read."""
-        return self._link.connected
-
-    def connect(self) -> None:
-        """Connect and look at the scans that are there; ``read`` does it when it is not done.
-
-        Raises:
-            SourceUnavailableError: Redis cannot be reached.
-            SourceError: Redis refuses to answer.
-        """
-        if not self._link.connected:
-            self._oriented = False
-        with self._waiting():
-            self._link.connect()
-        if not self._oriented:
-            self._tree.look_back(self._request)
-            self._existence_due = self._clock()
-            self._oriented = True
-
-    def read(self, timeout: float) -> list[ScanEvent]:
-        """What happened since the last call; waits for something to happen.
-
-        Args:
-            timeout: seconds after which to return with nothing.
-
-        Raises:
-            SourceUnavailableError: Redis cannot be reached. Nothing is lost by that: to call again
-                connects again and goes on.
-            SourceError: Redis refuses to answer.
-        """
-        try:
-            self._advance(self._clock() + timeout)
-        except SourceUnavailableError:
-            # What was received before counts; without a connection the next call raises again.
-            if not self._events:
-                raise
-        finally:
-            self._interrupted.clear()
-        events, self._events = self._events, []
-        return [self._located(one) if isinstance(one, Scans) else one for one in events]
-
-    def interrupt(self) -> None:
-        """From any thread: make ``read`` return soon, or the next one when none is going on."""
-        self._interrupted.set()
-        for _ in range(_UNBLOCK_TRIES):
-            if self._not_waiting.wait(_UNBLOCK_PERIOD):
-                return
-            if self._link.unblock():
-                return
 
     def tell(self, key: ScanKey) -> None:
         """Nothing: BLISS 1 asks for no scan by its key, so each is told when it comes."""
 
-    def drop(self, key: ScanKey) -> None:
-        """Tell no more of a scan."""
-        self._scans.pop(key, None)
-        self._events = [event for event in self._events if event.key != key]
-
-    def close(self) -> None:
-        """Let go of the connection. To read again connects again."""
-        self._link.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     # ------------------------------------------------------------------------- one step of reading
 
+    def _look_back(self) -> None:
+        self._tree.look_back(self._request)
+        self._existence_due = self._clock()
+
     def _advance(self, deadline: float) -> None:
-        """Read until something has happened or time is up."""
         self.connect()
         self._admit()
         while not self._events:
@@ -189,20 +88,15 @@ class Bliss1Source:
             if self._events:
                 return
             remaining = max(0.0, deadline - self._clock())
-            self._read_streams(min(remaining, _LONGEST_WAIT))
+            self._read_streams(min(remaining, LONGEST_WAIT))
             self._admit()
             if not remaining or self._interrupted.is_set():
                 return
 
-    def _read_streams(self, wait: float) -> None:
-        if self._coalesce and wait:
-            self._coalesce = False
-            if self._exchange(min(_COALESCE, wait), data=False):
-                return
-        self._exchange(wait, data=True)
+    def _in_hurry(self) -> bool:
+        return bool(self._tree) or any(scan.draining for scan in self._scans.values())
 
     def _exchange(self, wait: float, *, data: bool) -> bool:
-        """One reading of all streams, or of all but data; whether more than data came."""
         control = {key: scan for scan in self._scans.values() for key in scan.control()}
         owners = {key: scan for scan in self._scans.values() for key in scan.data() if data}
         after = self._tree.lists()
@@ -211,8 +105,7 @@ class Bliss1Source:
             after |= {key: one.next_id for key, one in scan.data().items() if data}
         count = self._affordable()
         with self._waiting():
-            in_hurry = bool(self._tree) or any(one.draining for one in self._scans.values())
-            hold = wait and not in_hurry and not self._interrupted.is_set()
+            hold = wait and not self._interrupted.is_set()
             ids = list(after.values())
             self._link.ask_streams(list(after), ids, count=count, block=wait if hold else None)
         with collector_paused():
@@ -325,6 +218,9 @@ class Bliss1Source:
         )
         return own.below(*above) if own.content or own.warnings else None
 
+    def _completed(self, events: list[ScanEvent]) -> list[ScanEvent]:
+        return [self._located(one) if isinstance(one, Scans) else one for one in events]
+
     def _located(self, event: Scans) -> Scans:
         """References that say where their scans are saved."""
         references = []
@@ -352,18 +248,14 @@ class Bliss1Source:
 
     def _check_existence(self) -> None:
         """End scans and channels that are in Redis no longer; what is deleted wakes nobody."""
-        if self._clock() < self._existence_due:
+        if not self._existence_is_due():
             return
-        self._existence_due = self._clock() + _EXISTENCE_PERIOD
         scans = [scan for scan in self._scans.values() if not scan.draining]
         (session, *exist) = self._request(
             (b"EXISTS", self._session), *((b"EXISTS", scan.node.db_name) for scan in scans)
         )
-        if session:
-            self._empty_since = None
-        elif self._empty_since is None:
-            self._empty_since = self._clock()
-        if not session and self._clock() - (self._empty_since or 0.0) < _EMPTY_PATIENCE:
+        lost = self._empty_for_long(empty=not session)
+        if not session and not lost:
             return
         self._events += [Vanished(key, GONE) for key in self._tree.missing()]
         for scan, exists in zip(scans, exist, strict=True):
@@ -373,22 +265,3 @@ class Bliss1Source:
             answers = self._request(*((b"EXISTS", key) for key in begun))
             gone = [key for key, exists in zip(begun, answers, strict=True) if not exists]
             self._tell(scan.lose(gone, EXPIRED))
-
-    # --------------------------------------------------------------------------------- the server
-
-    @contextmanager
-    def _waiting(self) -> Iterator[None]:
-        """Around whatever waits for the server: ``interrupt`` sees to it that it ends."""
-        self._not_waiting.clear()
-        try:
-            yield
-        finally:
-            self._not_waiting.set()
-
-    def _request(self, *commands: Command) -> list[Any]:
-        with self._waiting():
-            answers = self._link.request(*commands)
-        for answer in answers:
-            if isinstance(answer, ResponseError):
-                raise SourceError(f"Redis at {self._link.name} refuses: {answer}")
-        return answers
