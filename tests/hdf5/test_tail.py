@@ -147,6 +147,59 @@ def test_deflate_is_what_the_filter_of_hdf5_defines(level):
     assert zlib.decompress(deflate.deflated(block.data, level)) == block.tobytes()
 
 
+@pytest.mark.parametrize("noise", [1, 1000, 65535, 65536, 140_000, 159_999])
+def test_noise_is_stored_as_the_filter_of_hdf5_defines(noise):
+    block = np.random.default_rng(1).integers(0, 256, 160_000, np.uint8)
+    stored = deflate.deflated(block.data, 4, noise)
+    assert zlib.decompress(stored) == block.tobytes()
+
+
+def test_the_lower_bytes_of_measured_floats_are_not_compressed():
+    values = np.random.default_rng(1).normal(100, 1, 40 * 4096).reshape(40, 4096)
+    deflater = deflate.Deflater(4, planes=8)
+    for chunk in values:
+        shuffled = np.ascontiguousarray(chunk.view(np.uint8).reshape(-1, 8).T).reshape(-1)
+        data = deflater.whole(shuffled.data)
+        assert zlib.decompress(data) == shuffled.tobytes()
+        assert len(data) <= len(deflate.deflated(shuffled.data, 4))
+    # The second chunk and all but one of those behind it hold the noise as it is.
+    assert data[7 : 7 + 4096] == shuffled[:4096].tobytes()
+
+
+def test_floats_that_become_regular_are_compressed_again():
+    deflater = deflate.Deflater(4, planes=8)
+    noise = np.random.default_rng(1).integers(0, 256, 32768, np.uint8)
+    regular = np.zeros(32768, np.uint8)
+    sizes = [len(deflater.whole(noise.data)), len(deflater.whole(regular.data))]
+    sizes += [len(deflater.whole(regular.data)) for _ in range(31)]
+    assert min(sizes[:2]) > 20_000
+    assert sizes[-1] < 1000
+
+
+def test_a_compressed_dataset_that_grows_fast_shows_whole_chunks_and_one_commit_later_all(file):
+    make(file, "f8", (), (4096,), SHUFFLED)
+    values = np.random.default_rng(1).normal(size=3 * 4096 + 10)
+    file.append("/d", 0, [values])
+    file.commit()
+    assert file.dirty
+    with h5py.File(file.path, locking=False) as reader:
+        np.testing.assert_array_equal(reader["d"], values[: 3 * 4096])
+    file.commit()
+    assert not file.dirty
+    with h5py.File(file.path, locking=False) as reader:
+        np.testing.assert_array_equal(reader["d"], values)
+
+
+def test_a_compressed_dataset_that_grows_fast_is_complete_when_it_is_settled(file):
+    make(file, "f8", (), (4096,), SHUFFLED)
+    values = np.random.default_rng(1).normal(size=3 * 4096 + 10)
+    file.append("/d", 0, [values])
+    file.settle("/d")
+    file.commit()
+    with h5py.File(file.path, locking=False) as reader:
+        np.testing.assert_array_equal(reader["d"], values)
+
+
 def test_the_ends_of_many_datasets_do_not_fill_the_memory(tmp_path):
     held = HeldBytes(most=100_000)
     file = NexusFile.open(str(tmp_path / "many.h5"), held=held)

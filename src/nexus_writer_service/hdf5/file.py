@@ -290,13 +290,14 @@ class NexusFile:
 
         Whoever opens the file sees it, too; only while a reader stays in the file it may take 2 s
         until it shows (see ``poll``), so that readers do not see half of it. The growth of long
-        image stacks may be left for a later commit; the file stays dirty then.
+        image stacks may be left for a later commit, and the last chunk of a compressed dataset that
+        grows fast for the next one; the file stays dirty then.
 
         Raises:
             DiskSpaceError: no room. What could not be written stays in memory for the next commit.
             FileError: another failure; what could be written is written, the rest stays in memory.
         """
-        failed = self._growing.write()
+        failed = self._growing.write(fast=True)
         self._changed = True  # and stays so if the next line fails
         self._file.commit()
         self._changed = False

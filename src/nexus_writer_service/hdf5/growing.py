@@ -294,10 +294,11 @@ class GrowingDatasets:
             raise DatasetError(f"{path} in {self._file} is not an image stack: merge it first")
         return stack
 
-    # ---------------------------------------------------------------------------------- commit
-
-    def write(self) -> tuple[str, BaseException] | None:
+    def write(self, *, fast: bool = False) -> tuple[str, BaseException] | None:
         """Bring all that waits into HDF5.
+
+        Args:
+            fast: but for what is cheaper to write with the next commit.
 
         Returns:
             Path and error of the first dataset that the disk did not take.
@@ -308,7 +309,7 @@ class GrowingDatasets:
         for path, growing in active.items():
             try:
                 if growing.waiting:
-                    growing.write(spaces)
+                    (growing.write_fast if fast else growing.write)(spaces)
             except FAILURES as error:
                 if system_error(error) is not None:
                     failed = failed or (path, error)

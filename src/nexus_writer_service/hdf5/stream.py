@@ -19,10 +19,14 @@ from nexus_writer_service.hdf5.storage import scan_axes
 from nexus_writer_service.hdf5.tail import Tail
 from nexus_writer_service.hdf5.values import Array, memory_type, stored_dtype
 from nexus_writer_service.model.description import Shape
-from nexus_writer_service.model.tree import StreamDataset
+from nexus_writer_service.model.tree import Filters, StreamDataset
 
 _EARLY_BYTES: Final = 128 << 10, 4 << 20
 """Waiting bytes above which whole chunks are written before a commit: two chunks, within these."""
+_FAST_BYTES: Final = 64 << 10
+"""Bytes that come between two commits, from which on a dataset grows fast."""
+_FAST_CHUNKS: Final = 2
+"""Likewise, the chunks that they fill."""
 _MOST_BYTES: Final = 32 << 20
 """Waiting bytes above which all points are, also into chunks that are not full."""
 
@@ -49,6 +53,10 @@ class Growing(ABC):
     @abstractmethod
     def write(self, spaces: Spaces) -> None:
         """Bring what waits into HDF5."""
+
+    def write_fast(self, spaces: Spaces) -> None:
+        """Bring what waits into HDF5, but for what is cheaper to write with the next commit."""
+        self.write(spaces)
 
     @abstractmethod
     def give_up(self, problem: str) -> None:
@@ -93,6 +101,12 @@ class Stream(Growing):
         self._whole = 0
         """Points of a chunk, once somebody asked."""
         self._waiting: list[tuple[int, Array]] = []
+        self._came_after = length
+        """Points that had come at the last commit."""
+        self._came = 0
+        """Bytes that have come since."""
+        filtered = node.filters != Filters() and not self._inner
+        self._compressed_rows = dataset.get_create_plist().get_chunk()[0] if filtered else 1
         self._tail = Tail.of(dataset, node, self._memory_type, held or HeldBytes())
 
     @property
@@ -113,6 +127,7 @@ class Stream(Growing):
                 new = batch[max(0, self.length - start) :]
                 self._waiting.append((stop - len(new), new))
                 self.nbytes += new.nbytes
+                self._came += new.nbytes
                 self.length = stop
             start = stop
         if self.nbytes > self._early_bytes and self._early and self._waiting:
@@ -148,6 +163,22 @@ class Stream(Growing):
         """Let the next points be fill."""
         self.length += count
         self._waiting.append((self.length, np.empty((0, *self._sample), self._dtype)))
+
+    def write_fast(self, spaces: Spaces) -> None:
+        """Write all waiting points, or only whole chunks of a compressed dataset that grows fast.
+
+        A chunk that is not full would be compressed once more with each commit. What is left waits
+        for the next one, and no longer: by then its chunk is full, or points come slowly.
+        """
+        rows = self._compressed_rows
+        many = self.length - self._came_after >= _FAST_CHUNKS * rows
+        fast = rows > 1 and many and self._came >= _FAST_BYTES
+        self._came_after, self._came = self.length, 0
+        if fast and not self.settled:
+            self._write_up_to(self.length // rows * rows)
+            self._early = True
+        else:
+            self.write(spaces)
 
     def write(self, spaces: Spaces) -> None:
         """Write all waiting points."""
@@ -225,9 +256,9 @@ class Stream(Growing):
         ready, later = [], []
         for start, points in self._waiting:
             cut = min(max(0, stop - start), len(points))
-            if cut:
+            if cut or (not len(points) and start <= stop):  # those without points make room
                 ready.append((start, points[:cut]))
-            if cut < len(points):
+            if cut < len(points) or start > stop:
                 later.append((start + cut, points[cut:]))
         for start, points in _joined(ready):
             self._put(start, points, spaces)
