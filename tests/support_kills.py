@@ -12,7 +12,7 @@ from typing import Final
 import h5py
 import numpy as np
 from tests.support_crash import Promise, plan, problems, write_scans
-from tests.support_processes import LONGEST, FailedProcessError, answer, start, wait, workspace
+from tests.support_processes import FailedProcessError, answer, start, wait, workspace
 from tests.support_same_file import differences
 
 from nexus_writer_service.hdf5.disk import Bytes, Disk, Step
@@ -32,7 +32,7 @@ _MOST: Final[dict[Moment, int]] = {
 """The last change of its kind at which a writer is killed; about as many as it makes."""
 _SHARES: Final = (0.0, 0.3, 0.5, 0.9, 1.0)
 _LONGEST_LIFE: Final = 0.25
-"""Seconds after which a writer is killed at the latest."""
+"""Seconds of CPU after which a writer is killed at the latest: it gets as far on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Life:
     count: int = 0
     share: float = 0.0
     seconds: float | None = _LONGEST_LIFE
-    """Killed after this time at the latest; None: never."""
+    """Killed after so much CPU time at the latest; None: never."""
 
     journal: bool = True
     """False: nothing is written to the journal, to see that it is noticed."""
@@ -173,15 +173,19 @@ class _Work:
 
     def live(self, how: Life) -> str:
         """Let a writer live; how it ended: ``done``, ``failed``, ``instant`` or a step."""
-        status, late = wait(start(self._write, how), how.seconds or LONGEST)
+        status, late = wait(start(self._write, how))
         lines = os.pread(self._said, os.fstat(self._said).st_size, 0).split(b"\n")[:-1]
         if lines:
             self.kept = Promise(**json.loads(lines[-1]))
-        if status == signal.SIGKILL and (how.seconds or not late):
-            return "instant" if late or not how.step else how.step
+        if status == signal.SIGPROF:
+            return "instant"
+        if status == signal.SIGKILL and how.step and not late:
+            return how.step
         return "failed" if status else "done"
 
     def _write(self, how: Life) -> None:
+        if how.seconds:
+            signal.setitimer(signal.ITIMER_PROF, how.seconds)  # SIGPROF ends it, as SIGKILL does
         options = FileOptions(durability=how.durability, reader_patience=how.patience)
         # A clock that stands still lets image stacks grow with every commit.
         file = NexusFile.open(self.path, options=options, disk=how.disk, clock=lambda: 0.0)
