@@ -12,8 +12,7 @@ from tests.support_waiting import wait_for
 from nexus_writer_service.cli.session_process import ProcessOptions
 from nexus_writer_service.model.states import SessionState
 from nexus_writer_service.model.verdict import Outcome
-from nexus_writer_service.sources.bliss import session as bliss_session
-from nexus_writer_service.sources.bliss import store
+from nexus_writer_service.sources.bliss import following, store
 from nexus_writer_service.testing.redis_server import URL_VARIABLE, RedisServer, initialise
 from nexus_writer_service.testing.simulation import (
     Faults,
@@ -33,8 +32,8 @@ TIMER = "timer:elapsed_time"
 def _impatient(monkeypatch):
     """Losses are noticed sooner than at a beamline, where nobody waits for the test."""
     monkeypatch.delenv(URL_VARIABLE, raising=False)
-    monkeypatch.setattr(bliss_session, "_EXISTENCE_PERIOD", 0.1)
-    monkeypatch.setattr(bliss_session, "_EMPTY_PATIENCE", 0.5)
+    monkeypatch.setattr(following, "_EXISTENCE_PERIOD", 0.1)
+    monkeypatch.setattr(following, "_EMPTY_PATIENCE", 0.5)
 
 
 @pytest.fixture(params=[False, True], ids=["forgetful", "persistent"])

@@ -163,6 +163,7 @@ def test_init_while_the_tango_database_is_away_can_be_repeated_when_it_is_back(d
     def works() -> bool:
         with contextlib.suppress(tango.DevFailed):
             device.Init()
+            wait_for(lambda: device.state() != tango.DevState.INIT, what="start")
             # Clients of the database wait a second before they connect again.
             assert device.state() != tango.DevState.FAULT or "Tango database" in device.status()
             return bool(device.state() == tango.DevState.ON)
