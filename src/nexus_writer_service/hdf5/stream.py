@@ -23,6 +23,8 @@ from nexus_writer_service.model.tree import Filters, StreamDataset
 
 _EARLY_BYTES: Final = 128 << 10, 4 << 20
 """Waiting bytes above which whole chunks are written before a commit: two chunks, within these."""
+_EARLY_COMPRESSED: Final = 512 << 10
+"""The least of them for compressed datasets, whose chunks are written one by one in any case."""
 _FAST_BYTES: Final = 64 << 10
 """Bytes that come between two commits, from which on a dataset grows fast."""
 _FAST_CHUNKS: Final = 2
@@ -97,7 +99,7 @@ class Stream(Growing):
         self._inner = scan_axes(node)[1:]
         self._shape: Shape = dataset.shape if shape is None else shape
         self._early = True
-        self._early_bytes = _EARLY_BYTES[0]
+        self._early_bytes = self._least = _EARLY_BYTES[0]
         self._whole = 0
         """Points of a chunk, once somebody asked."""
         self._waiting: list[tuple[int, Array]] = []
@@ -108,6 +110,8 @@ class Stream(Growing):
         filtered = node.filters != Filters() and not self._inner
         self._compressed_rows = dataset.get_create_plist().get_chunk()[0] if filtered else 1
         self._tail = Tail.of(dataset, node, self._memory_type, held or HeldBytes())
+        if self._tail is not None:
+            self._early_bytes = self._least = _EARLY_COMPRESSED
 
     @property
     def waiting(self) -> bool:
@@ -234,8 +238,8 @@ class Stream(Growing):
         if not self._whole:
             chunk = self._dataset.get_create_plist().get_chunk()
             self._whole = chunk[0] * math.prod(self._inner)
-            least, most = _EARLY_BYTES
-            self._early_bytes = min(max(least, 2 * math.prod(chunk) * self._dtype.itemsize), most)
+            two = 2 * math.prod(chunk) * self._dtype.itemsize
+            self._early_bytes = min(max(self._least, two), _EARLY_BYTES[1])
             if self.nbytes <= self._early_bytes:
                 return
         stop = self.length // self._whole * self._whole
