@@ -4,9 +4,10 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import h5py
 import numpy as np
 from blissdata.h5map import Group as Model  # type: ignore[attr-defined]  # it does not say so
-from tests.support_scan_writer import Bench
+from tests.support_scan_writer import DIODE, ROBX, Bench
 
 from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.layout.choice import MAPPED, plan
@@ -91,3 +92,21 @@ class MappedBench(Bench):
 
 def listed(array: Any) -> Json:
     return np.asarray(array).tolist()
+
+
+MOTOR = {"type": "stream", "stream": "axis:robx"}
+DETECTOR = group("NXdetector", data=with_attributes(STREAM, units="V"))
+COLLECTION = group("NXcollection", diode=soft("/7.1/instrument/diode/data"))
+INSTRUMENT = group("NXinstrument", diode=DETECTOR, robx=group("NXpositioner", value=MOTOR))
+PLAIN = entry(title="a scan", instrument=INSTRUMENT, measurement=COLLECTION)
+
+
+def opened(bench, name="data.h5"):
+    return h5py.File(bench.folder / name, "r", locking=False)
+
+
+def written(bench, maps=None):
+    bench.prepare()
+    bench.points(ROBX, DIODE)
+    bench.end_with(maps)
+    return bench.status.verdict

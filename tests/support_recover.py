@@ -10,8 +10,11 @@ from nexus_writer_service.layout.writer_note import DATA, read_writer_note
 ALL = POINTS + LATE_POINTS
 
 
+_NO_REDIS = {"REDIS_DATA_URL": None, "BEACON_HOST": None}
+
+
 def recover(*arguments):
-    run = CliRunner().invoke(app, ["recover", *map(str, arguments)])
+    run = CliRunner().invoke(app, ["recover", *map(str, arguments)], env=_NO_REDIS)
     assert run.exception is None or isinstance(run.exception, SystemExit), run.exception
     return run.exit_code, run.output
 

@@ -24,12 +24,9 @@ from nexus_writer_service.model.verdict import Outcome
 IMAGE = {"dtype": "array", "shape": [1, *SHAPE], "external": "FILESTORE:"}
 
 
-@pytest.fixture
-def writer(tmp_path):
-    writer = NXWriter()
+@pytest.fixture(autouse=True)
+def one_file(writer, tmp_path):
     writer.file_name = tmp_path / "run.h5"
-    yield writer
-    writer.close()
 
 
 def resource(run, path, number=0, /, spec="AD_HDF5", **settings):

@@ -15,16 +15,12 @@ from tests.support_detector_files import (
 )
 from tests.support_waiting import wait_for
 
-from nexus_writer_service.bluesky import NXWriter
 from nexus_writer_service.model.verdict import Outcome
 
 
-@pytest.fixture
-def writer(tmp_path):
-    writer = NXWriter()
+@pytest.fixture(autouse=True)
+def one_file(writer, tmp_path):
     writer.file_name = tmp_path / "run.h5"
-    yield writer
-    writer.close()
 
 
 def test_streamed_frames_and_numbers_are_mapped(writer, tmp_path):

@@ -26,12 +26,6 @@ from nexus_writer_service.model.tree import Group, SoftLink
 from nexus_writer_service.model.verdict import Outcome, Verdict
 
 
-@pytest.fixture(autouse=True)
-def redis_is_not_known(monkeypatch):
-    monkeypatch.delenv("REDIS_DATA_URL", raising=False)
-    monkeypatch.delenv("BEACON_HOST", raising=False)
-
-
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "file.h5"

@@ -18,12 +18,6 @@ _LONG_AGO = -1e6
 """Minutes past the noon of the scans."""
 
 
-@pytest.fixture(autouse=True)
-def redis_is_not_known(monkeypatch):
-    monkeypatch.delenv("REDIS_DATA_URL", raising=False)
-    monkeypatch.delenv("BEACON_HOST", raising=False)
-
-
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "file.h5"

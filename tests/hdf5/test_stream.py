@@ -11,13 +11,6 @@ from nexus_writer_service.model.tree import Filters
 pytestmark = pytest.mark.nonconforming("trees that try the file, not NeXus")
 
 
-@pytest.fixture
-def file(tmp_path):
-    file = NexusFile.open(str(tmp_path / "file.h5"))
-    yield file
-    file.close()
-
-
 DTYPES = [
     *("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"),
     *(">i4", ">f8", "?", "c8", "c16", "S5"),

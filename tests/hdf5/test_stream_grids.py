@@ -5,16 +5,7 @@ import pytest
 from tests.support_hdf5 import root, stream
 from tests.support_streams import make, result
 
-from nexus_writer_service.hdf5.file import NexusFile
-
 pytestmark = pytest.mark.nonconforming("trees that try the file, not NeXus")
-
-
-@pytest.fixture
-def file(tmp_path):
-    file = NexusFile.open(str(tmp_path / "file.h5"))
-    yield file
-    file.close()
 
 
 @pytest.mark.parametrize("sample", [(), (2,)])
