@@ -19,6 +19,7 @@ from h5py import h5f, h5g
 from h5py._objects import phil
 
 from nexus_writer_service.errors import FileError
+from nexus_writer_service.hdf5.creation import create
 from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.failures import FAILURES, file_error
 from nexus_writer_service.hdf5.journaled import JournaledFile
@@ -160,6 +161,8 @@ def _make_folders(path: str, disk: Disk, *, sync: bool) -> None:
 def _journaled(path: str, options: FileOptions, disk: Disk) -> JournaledFile:
     """Open a file, lock it, and bring it to the last commit of an earlier writer."""
     locks = options.locks
+    if not os.path.exists(path):
+        create(path, disk, sync=options.durability == "power")
     descriptor, given_back = open_to_write(path, os.O_RDWR | os.O_CREAT, disk, locks=locks)
     try:
         journal, done = recovered(path, descriptor, disk, locks=locks)
@@ -177,8 +180,8 @@ def _journaled(path: str, options: FileOptions, disk: Disk) -> JournaledFile:
 
 
 def _hdf5(journaled: JournaledFile) -> h5py.File:
-    """Let HDF5 open a file, and commit it: readers find an HDF5 file from here on."""
-    # An empty file is one whose writer died before its first commit: nothing to lose.
+    """Let HDF5 open a file, and commit it."""
+    # An empty file is one that a writer, of ours or not, did not come to fill: nothing to lose.
     mode = "r+" if journaled.seek(0, os.SEEK_END) else "w"
     file = None
     try:

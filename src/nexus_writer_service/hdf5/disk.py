@@ -6,8 +6,8 @@ from typing import Literal
 
 Bytes = bytes | memoryview
 
-Step = Literal["data", "journal", "apply", "clear", "preamble"]
-"""What is written: new bytes at the end of the file, a record, its bytes in place, its end, what a
+Step = Literal["new", "data", "journal", "apply", "clear", "preamble"]
+"""What is written: a new file, new bytes at its end, a record, its bytes in place, its end, what a
 journal says of its file."""
 
 
@@ -58,6 +58,10 @@ class Disk:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+    def name(self, descriptor: int, folder: int, name: str) -> None:
+        """Give a name in a folder to a file that has none; FileExistsError if it is taken."""
+        os.link(f"/proc/self/fd/{descriptor}", name, dst_dir_fd=folder, follow_symlinks=True)
 
     def unlink(self, path: str) -> None:
         """Remove a file."""

@@ -81,6 +81,8 @@ class RecordingDisk(Disk):
         self._journal = journal_path(path)
         self._deaf = deaf
         self._known: set[str] = set()
+        self._nameless: list[Change] = []
+        """Made to the file before it got its name."""
         self._look()
 
     def note(self, promise: Any) -> None:
@@ -89,6 +91,10 @@ class RecordingDisk(Disk):
 
     def write(self, step: Step, descriptor: int, pieces: Sequence[Bytes], address: int) -> None:
         """Write."""
+        if not os.fstat(descriptor).st_nlink:
+            super().write(step, descriptor, pieces, address)
+            self._nameless = [Wrote(self._file, address, b"".join(pieces))]
+            return
         path = self._path(descriptor)
         super().write(step, descriptor, pieces, address)
         self.changes.append(Wrote(path, address, b"".join(pieces)))
@@ -114,6 +120,10 @@ class RecordingDisk(Disk):
 
     def sync(self, descriptor: int) -> None:
         """Keep that it is synchronized; nothing is, which saves the time."""
+        if not os.fstat(descriptor).st_nlink:
+            if "file" not in self._deaf:
+                self._nameless.append(Synced(self._file))
+            return
         path = self._path(descriptor)
         if ("journal" if path == self._journal else "file") not in self._deaf:
             self.changes.append(Synced(path))
@@ -123,6 +133,12 @@ class RecordingDisk(Disk):
         self._look()
         if "folder" not in self._deaf:
             self.changes.append(FolderSynced(tuple(self._known)))
+
+    def name(self, descriptor: int, folder: int, name: str) -> None:
+        """Give the file its name, which does not last before the folder is synchronized."""
+        super().name(descriptor, folder, name)
+        self._known.add(self._file)
+        self.changes += [Seen(self._file, b""), *self._nameless]
 
     def unlink(self, path: str) -> None:
         """Remove a file."""

@@ -6,7 +6,7 @@ from typing import Final, Literal, NoReturn, get_args
 
 from nexus_writer_service.hdf5.disk import Bytes, Disk, Step
 
-Moment = Step | Literal["truncate", "reserve", "chmod", "sync", "sync folder", "unlink"]
+Moment = Step | Literal["truncate", "reserve", "chmod", "sync", "sync folder", "name", "unlink"]
 """A kind of change: what is written (see ``Step``), or another call of ``Disk``."""
 
 MOMENTS: Final[tuple[Moment, ...]] = (
@@ -16,6 +16,7 @@ MOMENTS: Final[tuple[Moment, ...]] = (
     "chmod",
     "sync",
     "sync folder",
+    "name",
     "unlink",
 )
 
@@ -64,6 +65,10 @@ class StruckDisk(Disk, ABC):
     def sync_folder(self, path: str) -> None:
         """Synchronize the folder, or not."""
         self._change("sync folder", lambda: super(StruckDisk, self).sync_folder(path))
+
+    def name(self, descriptor: int, folder: int, name: str) -> None:
+        """Name a file, or not."""
+        self._change("name", lambda: super(StruckDisk, self).name(descriptor, folder, name))
 
     def unlink(self, path: str) -> None:
         """Unlink, or not."""
