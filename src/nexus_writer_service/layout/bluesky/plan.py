@@ -176,7 +176,8 @@ class BlueskyPlan(OneFilePlan):
         """The default plot; that of a grid once it is over."""
         if not final or "data" in self._options.omitted:
             return {}
-        return {self._file: at(ENTRY, nxdata.data(self._view, lengths))}
+        tree = at(ENTRY, nxdata.data(self._view, lengths))
+        return {self._file: news(tree, self.tree)}
 
     def references(self, channel: ChannelName, scans: tuple[ScanReference, ...]) -> Trees:
         """None: a run knows of no others."""
@@ -184,7 +185,14 @@ class BlueskyPlan(OneFilePlan):
 
     def finish(self, scan: ScanDescription, now: datetime) -> Trees:
         """All that is known at the end."""
-        return plan(scan, self._options, self.tree).start(now)
+        last = plan(scan, self._options, self.tree)
+        return last._end() if _only_over(self._view.run, last._view.run) else last.start(now)
+
+    def _end(self) -> Trees:
+        """What a stop document tells, when the run is known but for that."""
+        instrument = Group({"instrument": self._wanted("bluesky")})
+        tree = at(ENTRY, merged(self._wanted("times"), instrument))
+        return {self._file: news(tree, self._known)}
 
     def templates(self, exists: Callable[[str], bool]) -> tuple[Group, list[str]]:
         """What the templates of the start document make, and what is wrong with them.
@@ -199,3 +207,10 @@ class BlueskyPlan(OneFilePlan):
         """The verdict in the writer's note."""
         note = writer_note(self._view.run.key, verdict, RUN_ENGINE)
         return {self._file: at(f"{ENTRY}/{NOTE}", note)}
+
+
+def _only_over(run: Run, later: Run) -> bool:
+    """Whether nothing but the end of a run became known."""
+    return (
+        later.start is run.start and later.streams is run.streams and later.channels is run.channels
+    )
