@@ -186,10 +186,19 @@ class BlueskyPlan(OneFilePlan):
     def finish(self, scan: ScanDescription, now: datetime) -> Trees:
         """All that is known at the end."""
         last = plan(scan, self._options, self.tree)
-        return last._end() if _only_over(self._view.run, last._view.run) else last.start(now)
+        return last.ending() if last.only_ends(self._view.run) else last.start(now)
 
-    def _end(self) -> Trees:
-        """What a stop document tells, when the run is known but for that."""
+    def only_ends(self, earlier: Run) -> bool:
+        """Whether nothing became known of a run but its end."""
+        run = self._view.run
+        return (
+            run.start is earlier.start
+            and run.streams is earlier.streams
+            and run.channels is earlier.channels
+        )
+
+    def ending(self) -> Trees:
+        """What a stop document tells, and was not known before."""
         instrument = Group({"instrument": self._wanted("bluesky")})
         tree = at(ENTRY, merged(self._wanted("times"), instrument))
         return {self._file: news(tree, self._known)}
@@ -207,10 +216,3 @@ class BlueskyPlan(OneFilePlan):
         """The verdict in the writer's note."""
         note = writer_note(self._view.run.key, verdict, RUN_ENGINE)
         return {self._file: at(f"{ENTRY}/{NOTE}", note)}
-
-
-def _only_over(run: Run, later: Run) -> bool:
-    """Whether nothing but the end of a run became known."""
-    return (
-        later.start is run.start and later.streams is run.streams and later.channels is run.channels
-    )
