@@ -49,7 +49,6 @@ class FollowingSource(ABC, Generic[Followed]):
         self._clock = clock
         self._scans: dict[ScanKey, Followed] = {}
         self._events: list[ScanEvent] = []
-        self._behind = False
         self._oriented = False
         """Whether what is there has been looked at since the connection was made."""
         self._coalesce = False
@@ -69,11 +68,6 @@ class FollowingSource(ABC, Generic[Followed]):
     def connected(self) -> bool:
         """Whether Redis was there at the last attempt to read."""
         return self._link.connected
-
-    @property
-    def behind(self) -> bool:
-        """Whether more data were waiting than the last ``read`` could bring."""
-        return self._behind
 
     def connect(self) -> None:
         """Connect and look at the scans that are there; ``read`` does it when it is not done.
