@@ -16,6 +16,7 @@ from redis import ResponseError
 from nexus_writer_service.errors import SourceError, SourceUnavailableError
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.events import ScanEvent
+from nexus_writer_service.sources.bliss.endings import ends_in_order
 from nexus_writer_service.sources.bliss.store import Command, RedisLink
 
 LONGEST_WAIT = 5.0
@@ -103,7 +104,7 @@ class FollowingSource(ABC, Generic[Followed]):
                 raise
         finally:
             self._interrupted.clear()
-        told = self._completed(self._events)
+        told = ends_in_order(self._completed(self._events))
         self._events = []
         return told
 
