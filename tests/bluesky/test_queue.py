@@ -119,25 +119,76 @@ def numbers_of(documents):
     return [document["seq_num"] for document in documents]
 
 
+def described(uid, stream="primary") -> dict[str, Any]:
+    return {"uid": uid, "run_start": "r", "name": stream, "data_keys": {"x": {}}}
+
+
+def small(uid, number):
+    return {"descriptor": uid, "seq_num": number, "data": {"x": 1.0}, "timestamps": {"x": 1.0}}
+
+
+def test_events_that_wait_in_the_file_wait_there_together():
+    queue = DocumentQueue(budget=100_000)
+    queue.put(("descriptor", described("d"), None))
+    for number in range(50_000):
+        queue.put_event(small("d", number))
+    assert queue.spilled < 10
+    found = []
+    for number in range(50_000, 50_500):  # while it is read, too
+        found += queue.take(0.0, 0.0)
+        queue.put_event(small("d", number))
+    found += taken(queue)
+    assert list(told(found)) == list(range(50_500))
+    queue.put_event(small("d", 50_500))
+    assert queue.spilled == 0
+    assert list(told(taken(queue))) == [50_500]
+
+
+@pytest.mark.parametrize("every", [1, 3, 7])
+def test_streams_that_take_turns_wait_in_the_file_in_order(every, monkeypatch):
+    monkeypatch.setattr("nexus_writer_service.bluesky.queue._TOGETHER", 3000)
+    queue = DocumentQueue(budget=5000)
+    for uid in ("a", "b"):
+        queue.put(("descriptor", described(uid, stream=uid), None))
+    found: dict[str, list[int]] = {"a": [], "b": []}
+
+    def take(items):
+        for item in items:
+            if item[0] == EVENTS:
+                found[item[1].descriptor] += told([item])
+
+    for number in range(2000):
+        queue.put_event(small("ab"[number // every % 2], number))
+        if number == 1200:
+            take(queue.take(0.0, 0.0))
+            take(queue.take(0.0, 0.0))
+    assert queue.spilled
+    take(taken(queue))
+    assert found["a"] == [number for number in range(2000) if number // every % 2 == 0]
+    assert found["b"] == [number for number in range(2000) if number // every % 2 == 1]
+
+
+def test_events_that_the_file_does_not_take_stay_in_memory_in_order(monkeypatch):
+    def refuse(**_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    queue = DocumentQueue(budget=5000)
+    queue.put(("descriptor", described("d"), None))
+    for number in range(2000):
+        queue.put_event(small("d", number))
+    queue.put(("stop", {"run_start": "r"}, None))
+    items = taken(queue)
+    assert list(told(items)) == list(range(2000))
+    assert items[-1][0] == "stop"
+
+
 @pytest.mark.parametrize("budget", range(4000, 7000, 100))
 def test_events_never_overtake_those_of_their_stream_that_wait_in_the_file(budget):
     queue = DocumentQueue(budget)
     for uid in ("d", "e"):
-        described: dict[str, Any] = {
-            "uid": uid,
-            "run_start": "r",
-            "name": "primary",
-            "data_keys": {"x": {}},
-        }
-        queue.put(("descriptor", described, None))
+        queue.put(("descriptor", described(uid), None))
     for number in range(100):
         # Of another descriptor now and then, as of a device that is configured anew.
-        queue.put_event(
-            {
-                "descriptor": "e" if number % 36 == 35 else "d",
-                "seq_num": number,
-                "data": {"x": 1.0},
-                "timestamps": {"x": 1.0},
-            }
-        )
+        queue.put_event(small("e" if number % 36 == 35 else "d", number))
     assert list(told(taken(queue))) == list(range(100))

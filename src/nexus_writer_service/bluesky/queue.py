@@ -25,6 +25,9 @@ _MOST_DESCRIBED: Final = 1000
 _LARGEST: Final = 1 << 16
 """Bytes of arrays and texts in an event above which to gather it is no use."""
 _MOST_READ: Final = 100
+_TOGETHER: Final = 1 << 20
+"""Bytes of events that go to the temporary file, or come from it, together: one by one costs
+hundreds of times as much, with all that is done for them later."""
 
 
 Item = tuple[str, Any, Any]
@@ -51,8 +54,11 @@ class DocumentQueue:
         self._spilled = 0
         self._spill: IO[bytes] | None = None
         self._read_at = 0
+        self._last: list[Item] = []
+        """Events that are gathered in memory, to go to the end of the file."""
+        self._last_bytes = 0
         self._behind: list[Item] = []
-        """In memory, but behind those in the file."""
+        """In memory, but behind those in the file, which does not take any."""
         self._facts: deque[Any] = deque()
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -75,10 +81,8 @@ class DocumentQueue:
         with self._changed:
             self._seal(item[0], item[1])
             held = self._held + size
-            if self._spilled or held > self._budget:
-                self._close_all()
-                if self._behind or not self._to_file(item):
-                    (self._behind if self._spilled else self._items).append(item)
+            if self._spilled or self._last or held > self._budget:
+                self._put_off(item)
             else:
                 self._items.append(item)
                 self._held = held
@@ -136,12 +140,40 @@ class DocumentQueue:
     def _pack(self, events: Events) -> None:
         """Account for events in blocks: one at a time would cost as much as to take them."""
         events.pack()
+        if self._last:  # they are among these: others were closed when the first of them came
+            self._last_bytes += BLOCK * events.nbytes
+            if self._last_bytes > _TOGETHER:
+                self._spill_last()
+            return
         self._held += BLOCK * events.nbytes
         if self._held > self._budget:
             self._close_all()
         if self._held > self._enough and not self._told:
             self._awake = self._told = self._urgent = True
             self._changed.notify_all()
+
+    def _put_off(self, item: Item) -> None:
+        """Let a document wait in the file, behind all others."""
+        if item[0] != EVENTS or self._behind or len(self._last) >= _MOST_READ:
+            self._spill_last()
+        if item[0] != EVENTS or self._behind:
+            self._to_end(item)
+            return
+        if not self._last:
+            self._close_all()
+        self._last.append(item)
+        self._gather(item[1])
+
+    def _spill_last(self) -> None:
+        """Bring the events that are gathered to the end of the file."""
+        self._close_all()
+        last, self._last, self._last_bytes = self._last, [], 0
+        for item in last:
+            self._to_end(item)
+
+    def _to_end(self, item: Item) -> None:
+        if self._behind or not self._to_file(item):
+            (self._behind if self._spilled else self._items).append(item)
 
     def _gather(self, events: Events) -> None:
         for one in [*self._gathering.values()]:
@@ -179,9 +211,9 @@ class DocumentQueue:
         """
         with self._changed:
             self._awake = self._told = False
-            self._changed.wait_for(lambda: self._items or self._spilled, timeout)
+            self._changed.wait_for(self._waiting, timeout)
             self._awake = True
-            if (self._items or self._spilled) and not self._urgent:
+            if self._waiting() and not self._urgent:
                 self._changed.wait_for(lambda: self._urgent, gather)
             self._urgent = False
             self._close_all()
@@ -189,14 +221,18 @@ class DocumentQueue:
             if self._items:
                 taken, self._items = self._items, []
                 self._held = 0
+            elif self._spilled:
+                taken = self._some_from_file()
             else:
-                # Few at once: whoever puts waits meanwhile.
-                taken = [self._from_file() for _ in range(min(self._spilled, _MOST_READ))]
-            self._urgent = bool(self._items or self._spilled)
+                taken, self._last, self._last_bytes = self._last, [], 0
+            self._urgent = self._waiting()
             return taken
 
+    def _waiting(self) -> bool:
+        return bool(self._items or self._spilled or self._last)
+
     def __len__(self) -> int:
-        return len(self._items) + self._spilled + len(self._behind)
+        return len(self._items) + self._spilled + len(self._last) + len(self._behind)
 
     @property
     def spilled(self) -> int:
@@ -241,6 +277,14 @@ class DocumentQueue:
         self._facts.append(item[2])
         self._spilled += 1
         return True
+
+    def _some_from_file(self) -> list[Item]:
+        """The oldest documents of the file, few at once: whoever puts waits meanwhile."""
+        taken: list[Item] = []
+        begin = self._read_at
+        while self._spilled and len(taken) < _MOST_READ and self._read_at < begin + _TOGETHER:
+            taken.append(self._from_file())
+        return taken
 
     def _from_file(self) -> Item:
         if self._spill is None:
