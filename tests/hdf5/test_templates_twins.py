@@ -9,7 +9,7 @@ from tests.support_same_file import differences
 
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.hdf5.templates import Likeness, Templates, likeness
-from nexus_writer_service.model.tree import Dataset, Filters, Group, SoftLink
+from nexus_writer_service.model.tree import Dataset, Filters, Group, Node, SoftLink
 
 pytestmark = pytest.mark.nonconforming("trees that try the file, not NeXus")
 
@@ -147,7 +147,12 @@ def test_a_value_that_hdf5_refuses_costs_itself_also_where_all_else_is_copied(tm
     file = NexusFile.open(str(tmp_path / "file.h5"))
 
     def kind(text):
-        children = {"a": Dataset(1), "text": Dataset(text), "z": Dataset(3), "data": stream()}
+        children: dict[str, Node] = {
+            "a": Dataset(1),
+            "text": Dataset(text),
+            "z": Dataset(3),
+            "data": stream(),
+        }
         return Group(children, {"NX_class": "NXlog"})
 
     assert file.merge(root(a=kind("a"), b=kind("b"), c=kind("c"))) == ()
@@ -248,8 +253,9 @@ def test_the_texts_of_a_table_are_compared_by_nothing():
     """Only their addresses could be, where other texts may stand by then."""
     table = np.array([("a", 1)], [("name", h5py.string_dtype()), ("number", "i4")])
     assert likeness(Group({"data": Dataset(1)}, {"table": table})) is None
-    beside = with_child(Dataset(1, {"table": table}))
-    assert [name for _, name, _ in likeness(beside).rest] == ["data"]
+    beside = likeness(with_child(Dataset(1, {"table": table})))
+    assert beside is not None
+    assert [name for _, name, _ in beside.rest] == ["data"]
 
 
 def test_groups_of_more_than_a_thousand_children_have_no_template():
