@@ -95,7 +95,8 @@ class Reading:
             else:
                 reply.created = entries
         self._full = reply.full
-        reply.behind = reply.full and self._count == self._most
+        # Of points that are read one by one each answer is full, also when they come slowly.
+        reply.behind = reply.full and self._count == self._most > 1
         return reply
 
     def _affordable(self) -> int:
