@@ -220,25 +220,6 @@ def test_a_scan_that_ended_is_not_dropped_as_well(desk):
     assert desk.source.dropped == []
 
 
-def test_whether_the_source_is_behind_goes_with_what_it_told(desk, monkeypatch):
-    told: list[bool] = []
-    submit = desk.scribe.submit
-
-    def noted(events, *, behind=False):
-        told.append(behind)
-        submit(events, behind=behind)
-
-    monkeypatch.setattr(desk.scribe, "submit", noted)
-    desk.session.start()
-    desk.reaches(SessionState.ON)
-    assert not any(told)
-    for behind in (True, False):
-        desk.source.behind = behind
-        seen = len(told)
-        wait_for(lambda: len(told) > seen + 2, what="three readings")  # noqa: B023
-        assert set(told[seen + 1 :]) == {behind}
-
-
 def test_a_scan_that_vanished_unannounced_is_told_to_the_owner(desk):
     desk.session.start()
     desk.source.script.put(Vanished(desk.scan.key, "it is gone"))

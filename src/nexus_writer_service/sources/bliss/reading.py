@@ -95,8 +95,7 @@ class Reading:
             else:
                 reply.created = entries
         self._full = reply.full
-        # Of points that are read one by one each answer is full, also when they come slowly.
-        reply.behind = reply.full and self._count == self._most > 1
+        reply.behind = reply.full and self._count == self._most
         return reply
 
     def _affordable(self) -> int:
