@@ -42,7 +42,6 @@ class Listening:
     """A source that nothing ever happens at."""
 
     connected = True
-    behind = False
 
     def read(self, timeout):
         self.waiting = threading.Event()

@@ -106,35 +106,6 @@ def fill(desk):
     return blocked
 
 
-def test_a_backlog_is_committed_once_a_second_and_what_is_new_on_the_tick(tmp_path, monkeypatch):
-    desk = Desk(tmp_path)
-    desk.prepare()
-    commits: list[float] = []
-    commit = NexusFile.commit
-
-    def counted(file):
-        commits.append(desk.around.clock.monotonic())
-        commit(file)
-
-    monkeypatch.setattr(NexusFile, "commit", counted)
-
-    def after_commits(count, *, behind):
-        """Send points until there were so many commits; the times between them."""
-        commits.clear()
-
-        def enough():
-            desk.scribe.submit([desk.points(1)], behind=behind)
-            return len(commits) >= count
-
-        wait_for(enough, what=f"{count} commits")
-        return np.diff(commits)
-
-    assert min(after_commits(3, behind=True)) >= 0.99
-    assert min(after_commits(4, behind=False)[1:]) < 0.99  # the first pause was for the backlog
-    desk.end()
-    desk.close()
-
-
 @pytest.mark.nonconforming("the entry is not ended")
 def test_scans_are_suspended_when_the_scribe_is_stopped(tmp_path):
     desk = Desk(tmp_path)

@@ -30,7 +30,6 @@ class ScriptedSource:
         self.closed = False
         self.away = False
         self.connected = True
-        self.behind = False
         self.dropped: list[str] = []
         self.told: list[str] = []
 

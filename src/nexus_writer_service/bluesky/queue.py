@@ -61,7 +61,7 @@ class DocumentQueue:
         """Who takes was told that there is something."""
         self._told = False
         """Who takes was told not to wait for more."""
-        self._enough = budget >> 3
+        self._enough = budget >> 4  # little is left to do when a run stops
         self._warned = False
 
     def put(self, item: Item, *, urgent: bool = False) -> None:

@@ -33,8 +33,6 @@ _log = logging.getLogger(__name__)
 TICK = 0.25
 """Seconds from the first uncommitted point to its commit: with the time a commit takes, a reader
 sees every point within half a second."""
-_TICK_BEHIND = 1.0
-"""The same while data wait in the source for longer than that: a commit costs for each dataset."""
 BUDGET = 64 << 20
 """Bytes of points that may wait for the scribe; above it the sources stop reading."""
 _MOST_BUFFERED = 32 << 20
@@ -85,7 +83,6 @@ class Scribe:
         """The newest commits did not all succeed."""
         self._uncommitted: Counter[NexusFile | None] = Counter()
         """Bytes of points that were taken since a file was committed, by file."""
-        self._behind = False
         self._holding = False
         self._stopping = False
         self._over = False
@@ -110,19 +107,14 @@ class Scribe:
         if scan.key not in self._writers:
             self._writers[scan.key] = ScanWriter(scan, self._around, wanted=wanted)
 
-    def submit(self, events: Iterable[ScanEvent], *, behind: bool = False) -> None:
+    def submit(self, events: Iterable[ScanEvent]) -> None:
         """Hand events over; waits while the memory budget is used up.
-
-        Args:
-            events: in order.
-            behind: more are waiting, so that none of them is new: they are committed less often.
 
         Raises:
             WriterError: the scribe has died, which is a bug.
         """
         if self._dead is not None:
             raise WriterError("nothing is written any more, restart the writer") from self._dead
-        self._behind = behind
         now = self._around.clock.monotonic()
         self._inbox.put((event, _size(event)) for event in events)
         if self._waiting_since is None and self._inbox.held_bytes:
@@ -200,8 +192,7 @@ class Scribe:
             full = not self._failing and files.buffered_bytes >= _MOST_BUFFERED
             if urgent or full or (due is not None and clock.monotonic() >= due):
                 self._commit()
-                tick = max(self._tick, _TICK_BEHIND) if self._behind else self._tick
-                due = clock.monotonic() + tick if self._writers else None
+                due = clock.monotonic() + self._tick if self._writers else None
         self._finish()
 
     def _taken(self, wait: float) -> list[ScanEvent | _Call]:

@@ -32,10 +32,6 @@ class Source(Protocol):
     def connected(self) -> bool:
         """Whether it was there at the last ``read``."""
 
-    @property
-    def behind(self) -> bool:
-        """Whether more data were waiting than the last ``read`` could bring."""
-
     def read(self, timeout: float) -> Sequence[ScanEvent]:
         """What happened; waits up to ``timeout`` seconds for something.
 
@@ -187,8 +183,7 @@ class SessionWriter:
                     self._transit(SessionState.ON, "listening for scans")
             for event in events:
                 self._notice(event)
-            told = self._without_passed_over(events, self._source)
-            self._scribe.submit(told, behind=self._source.behind)
+            self._scribe.submit(self._without_passed_over(events, self._source))
             self._drop_finished(self._source)
             self._known -= self._board.purge(self._clock.now() - PURGE_AFTER)
 

@@ -176,7 +176,8 @@ class BlueskyPlan(OneFilePlan):
         """The default plot; that of a grid once it is over."""
         if not final or "data" in self._options.omitted:
             return {}
-        return {self._file: at(ENTRY, nxdata.data(self._view, lengths))}
+        tree = at(ENTRY, nxdata.data(self._view, lengths))
+        return {self._file: news(tree, self.tree)}
 
     def references(self, channel: ChannelName, scans: tuple[ScanReference, ...]) -> Trees:
         """None: a run knows of no others."""
@@ -184,7 +185,23 @@ class BlueskyPlan(OneFilePlan):
 
     def finish(self, scan: ScanDescription, now: datetime) -> Trees:
         """All that is known at the end."""
-        return plan(scan, self._options, self.tree).start(now)
+        last = plan(scan, self._options, self.tree)
+        return last.ending() if last.only_ends(self._view.run) else last.start(now)
+
+    def only_ends(self, earlier: Run) -> bool:
+        """Whether nothing became known of a run but its end."""
+        run = self._view.run
+        return (
+            run.start is earlier.start
+            and run.streams is earlier.streams
+            and run.channels is earlier.channels
+        )
+
+    def ending(self) -> Trees:
+        """What a stop document tells, and was not known before."""
+        instrument = Group({"instrument": self._wanted("bluesky")})
+        tree = at(ENTRY, merged(self._wanted("times"), instrument))
+        return {self._file: news(tree, self._known)}
 
     def templates(self, exists: Callable[[str], bool]) -> tuple[Group, list[str]]:
         """What the templates of the start document make, and what is wrong with them.

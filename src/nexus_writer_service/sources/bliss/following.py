@@ -16,6 +16,7 @@ from redis import ResponseError
 from nexus_writer_service.errors import SourceError, SourceUnavailableError
 from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.events import ScanEvent
+from nexus_writer_service.sources.bliss.endings import ends_in_order
 from nexus_writer_service.sources.bliss.store import Command, RedisLink
 
 LONGEST_WAIT = 5.0
@@ -49,7 +50,6 @@ class FollowingSource(ABC, Generic[Followed]):
         self._clock = clock
         self._scans: dict[ScanKey, Followed] = {}
         self._events: list[ScanEvent] = []
-        self._behind = False
         self._oriented = False
         """Whether what is there has been looked at since the connection was made."""
         self._coalesce = False
@@ -69,11 +69,6 @@ class FollowingSource(ABC, Generic[Followed]):
     def connected(self) -> bool:
         """Whether Redis was there at the last attempt to read."""
         return self._link.connected
-
-    @property
-    def behind(self) -> bool:
-        """Whether more data were waiting than the last ``read`` could bring."""
-        return self._behind
 
     def connect(self) -> None:
         """Connect and look at the scans that are there; ``read`` does it when it is not done.
@@ -109,7 +104,7 @@ class FollowingSource(ABC, Generic[Followed]):
                 raise
         finally:
             self._interrupted.clear()
-        told = self._completed(self._events)
+        told = ends_in_order(self._completed(self._events))
         self._events = []
         return told
 

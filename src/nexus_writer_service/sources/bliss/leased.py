@@ -23,10 +23,6 @@ class LeasableSource(Protocol):
     def connected(self) -> bool:
         """Whether Redis was there at the last ``read``."""
 
-    @property
-    def behind(self) -> bool:
-        """Whether more data were waiting than the last ``read`` could bring."""
-
     def read(self, timeout: float) -> Sequence[ScanEvent]:
         """What happened; waits up to ``timeout`` seconds."""
 
@@ -65,11 +61,6 @@ class LeasedSource:
     def connected(self) -> bool:
         """Whether Redis was there at the last ``read``."""
         return self._source.connected
-
-    @property
-    def behind(self) -> bool:
-        """Whether more data were waiting than the last ``read`` could bring."""
-        return self._source.behind
 
     def read(self, timeout: float) -> Sequence[ScanEvent]:
         """What happened; waits up to ``timeout`` seconds, the first time also for the lease.

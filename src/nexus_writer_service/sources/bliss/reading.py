@@ -30,8 +30,6 @@ class Reply:
     """Entries by scan and Redis key of the stream."""
     full: bool = False
     """Whether a stream may hold more than was asked for."""
-    behind: bool = False
-    """... and no more can be asked for at once."""
 
     @property
     def only_data(self) -> bool:
@@ -51,7 +49,6 @@ class Reading:
         self._creations = creations
         self._most_bytes = most_bytes
         self._count = _COUNT
-        self._most = _MOST_COUNT
         self._full = False
         self._scans: dict[bytes, FollowedScan] = {}
         self._owners: dict[bytes, FollowedScan] = {}
@@ -95,7 +92,6 @@ class Reading:
             else:
                 reply.created = entries
         self._full = reply.full
-        reply.behind = reply.full and self._count == self._most
         return reply
 
     def _affordable(self) -> int:
@@ -103,5 +99,4 @@ class Reading:
         # there: twice as much after a full answer, half of it after one that was not.
         wished = min(2 * self._count, _MOST_COUNT) if self._full else max(self._count // 2, _COUNT)
         needed = sum(stream.entry_bytes for stream in self._streams) or 1
-        self._most = max(1, min(_MOST_COUNT, self._most_bytes // needed))
-        return min(wished, self._most)
+        return max(1, min(wished, self._most_bytes // needed))

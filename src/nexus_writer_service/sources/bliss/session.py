@@ -148,7 +148,6 @@ class BlissSource(FollowingSource[FollowedScan]):
             if scan.draining or scan in reply.data:
                 self._tell(scan.receive(reply.data.get(scan, {})))
         self._coalesce = reply.only_data and not reply.full
-        self._behind = reply.behind
 
     def _receive_control(self, reply: Reply) -> None:
         for scan, entries in reply.states.items():

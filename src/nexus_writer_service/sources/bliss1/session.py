@@ -116,7 +116,6 @@ class Bliss1Source(FollowingSource[FollowedScan]):
                 told = {key: replies[key] for key in replies.keys() & owners.keys()}
                 self._take_data(told, owners)
                 full = any(len(entries) >= count for entries in told.values())
-                self._behind = full
                 self._coalesce = replies.keys() == told.keys() and bool(told) and not full
         self._take_control({key: replies[key] for key in replies.keys() - owners.keys()}, control)
         return bool(replies.keys() - owners.keys())
