@@ -2,11 +2,14 @@
 
 import errno
 import os
+import threading
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support_hdf5 import run_python
+from tests.support_waiting import wait_for
 
 from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.extents import Extents
@@ -147,3 +150,83 @@ def test_a_journal_that_was_large_shrinks(journal):
 def test_links_to_a_file_share_its_journal(path, tmp_path):
     os.symlink(path, tmp_path / "link")
     assert journal_path(str(tmp_path / "link")) == journal_path(path)
+
+
+# ----------------------------------------------------------------------------------------- ends
+
+
+def is_open(descriptor):
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def test_the_disk_frees_the_blocks_of_a_journal_while_its_writer_goes_on(path, monkeypatch):
+    journal = Journal.acquire(path, Disk())
+    begun, go_on, close = threading.Event(), threading.Event(), os.close
+
+    def slow(descriptor):
+        if descriptor == journal.descriptor:
+            begun.set()
+            go_on.wait(20)
+        close(descriptor)
+
+    monkeypatch.setattr(os, "close", slow)
+    journal.remove()
+    assert begun.wait(20)
+    assert not os.path.exists(journal.path)
+    again = Journal.acquire(path, Disk())  # although the lock on the old one is not let go yet
+    assert is_open(journal.descriptor)
+    go_on.set()
+    wait_for(lambda: not is_open(journal.descriptor), what="the journal closed")
+    again.remove()
+
+
+def test_a_journal_is_closed_at_once_where_no_thread_can_be_started(path):
+    journal = Journal.acquire(path, Disk())
+    before = threading.stack_size(1 << 46)  # more than there are addresses
+    try:
+        journal.remove()
+    finally:
+        threading.stack_size(before)
+    assert not is_open(journal.descriptor)
+    assert not os.path.exists(journal.path)
+
+
+def test_a_journal_that_cannot_be_removed_is_let_go_at_once(path):
+    disk = FailingDisk()
+    journal = Journal.acquire(path, disk)
+    disk.fail(errno.EIO, "unlink", times=1)
+    with pytest.raises(OSError, match="Input/output error"):
+        journal.remove()
+    again = Journal.acquire(path, disk)
+    assert again.path == journal.path
+    again.remove()
+    assert not os.path.exists(journal.path)
+
+
+def test_records_that_are_left_can_be_recovered_at_once(path):
+    for after in range(100, 150):
+        journal = Journal.acquire(path, Disk())
+        assert [one.after for one in journal.records()] == ([after - 1] if after > 100 else [])
+        journal.append(replace(ONE, after=after))
+        journal.leave()
+    Journal.acquire(path, Disk()).remove()
+
+
+_CLOSED_AT_THE_VERY_END = """
+import atexit, sys
+from nexus_writer_service.hdf5.file import NexusFile
+from nexus_writer_service.model.tree import Dataset, Group
+file = NexusFile.open(sys.argv[1])
+file.merge(Group({"x": Dataset(1)}))
+atexit.register(file.close)
+"""
+
+
+def test_a_file_that_is_closed_while_the_interpreter_ends_is_closed_in_silence(tmp_path):
+    done = run_python(_CLOSED_AT_THE_VERY_END, str(tmp_path / "file.h5"))
+    assert (done.stdout, done.stderr) == ("", "")
+    assert os.listdir(tmp_path) == ["file.h5"]

@@ -268,6 +268,7 @@ class NexusFile:
         """
         self._raise(self._growing.write())
         self._changed = True
+        self._known.close()  # it may take groups away
         return function(self._file.h5)
 
     @property

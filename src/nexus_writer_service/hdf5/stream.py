@@ -50,7 +50,7 @@ class Growing(ABC):
     @property
     @abstractmethod
     def waiting(self) -> bool:
-        """Whether the next commits have something to write."""
+        """Whether the next commits have something to write, or to show what was written early."""
 
     @abstractmethod
     def write(self, spaces: Spaces) -> None:
@@ -115,8 +115,8 @@ class Stream(Growing):
 
     @property
     def waiting(self) -> bool:
-        """Whether the next commit has something to write."""
-        return bool(self._waiting)
+        """Whether the next commit has something to write, or to show what was written early."""
+        return bool(self._waiting) or self.length != self._came_after
 
     def append(self, start: int, batches: Sequence[Array]) -> None:
         """Take points ``start ..``; those that are there already are skipped.
@@ -160,7 +160,7 @@ class Stream(Growing):
 
     def found(self, length: int) -> None:
         """Learn that the dataset has this many points."""
-        self.length = length
+        self.length = self._came_after = length
         self._shape = self._dataset.shape
 
     def leave_out(self, count: int) -> None:
@@ -177,8 +177,8 @@ class Stream(Growing):
         rows = self._compressed_rows
         many = self.length - self._came_after >= _FAST_CHUNKS * rows
         fast = rows > 1 and many and self._came >= _FAST_BYTES
-        self._came_after, self._came = self.length, 0
         if fast and not self.settled:
+            self._came_after, self._came = self.length, 0
             self._write_up_to(self.length // rows * rows)
             self._early = True
         else:
@@ -186,6 +186,7 @@ class Stream(Growing):
 
     def write(self, spaces: Spaces) -> None:
         """Write all waiting points."""
+        self._came_after, self._came = self.length, 0
         for start, points in _joined(self._waiting):
             self._put(start, points, spaces)
         if self._tail is not None:

@@ -264,9 +264,9 @@ def _value(value: Value) -> Hashable | None:
             return type(value), value
         case float() | complex():
             return type(value), repr(value)
-        case list():
+        case list() if all(isinstance(item, str) for item in value):
             return tuple(value)
-        case np.ndarray() | np.generic() if value.dtype.kind != "O" and value.nbytes <= _LARGEST:
+        case np.ndarray() | np.generic() if not value.dtype.hasobject and value.nbytes <= _LARGEST:
             return value.dtype, value.shape, value.tobytes()
         case _:
             return None

@@ -318,6 +318,32 @@ def test_a_database_that_was_emptied_is_waited_for_half_a_minute(
         assert [type(event) for event in events] == [Vanished]
 
 
+def test_moments_in_which_a_database_is_empty_do_not_add_up(
+    bliss1: Bliss1Redis, redis_url: str
+) -> None:
+    commands = recording("ascan")
+    half = commands[: len(commands) // 2]
+    later = [0.0]
+    with Bliss1Source(
+        redis_url, "test_session", backlog=ALL, clock=lambda: time.monotonic() + later[0]
+    ) as source:
+        bliss1.write(half)
+        source.read(0.0)
+        followed = source.active
+        for _ in range(3):
+            bliss1.clear()
+            for _ in range(4):
+                later[0] += 6
+                assert source.read(0.0) == []
+            bliss1.write(half)
+            later[0] += 6
+            assert not any(isinstance(event, Vanished) for event in source.read(0.0))
+            assert source.active >= followed
+        bliss1.client.delete(*scans_of("ascan"))
+        later[0] += 6
+        assert any(isinstance(event, Vanished) for event in source.read(0.0))
+
+
 def test_a_server_that_comes_back_goes_on(tmp_path: Path) -> None:
     commands = recording("ascan", tmp_path)
     middle = len(commands) // 2

@@ -1,0 +1,167 @@
+"""Groups that are entered again and again: what is remembered of them holds."""
+
+import h5py
+import numpy as np
+import pytest
+from tests.support_hdf5 import root, seen, stream
+
+from nexus_writer_service.hdf5.failures import FAILURES
+from nexus_writer_service.hdf5.file import NexusFile
+from nexus_writer_service.hdf5.known_groups import KnownGroups
+from nexus_writer_service.model.tree import Dataset, Group, Instead
+
+pytestmark = pytest.mark.nonconforming("trees that try the file, not NeXus")
+
+
+@pytest.fixture
+def h5file(tmp_path):
+    with h5py.File(tmp_path / "known.h5", "w") as file:
+        yield file
+
+
+@pytest.fixture
+def known(h5file):
+    known = KnownGroups(h5file.id)
+    yield known
+    known.close()
+
+
+def open_groups(file):
+    return h5py.h5f.get_obj_count(file.id, h5py.h5f.OBJ_GROUP)
+
+
+def name_of(known, path):
+    group, nx_class = known.get(path)
+    return h5py.h5i.get_name(group), nx_class
+
+
+def test_groups_that_are_expected_are_opened_when_they_are_entered_and_once(known, h5file):
+    h5file.create_group("1.1/instrument/diode")
+    before = open_groups(h5file)
+    below = [("", "NXentry"), ("instrument", "NXinstrument"), ("instrument/diode", "NXdetector")]
+    known.expect("/1.1", below)
+    assert open_groups(h5file) == before
+    assert name_of(known, "/1.1") == (b"/1.1", "NXentry")
+    assert name_of(known, "/1.1/instrument/diode") == (b"/1.1/instrument/diode", "NXdetector")
+    assert open_groups(h5file) == before + 2
+    assert known.get("/1.1/instrument/diode")[0] is known.get("/1.1/instrument/diode")[0]
+    assert known.get("/1.1/") is known.get("/2.1") is known.get("/1.1/diode") is None
+
+
+def test_a_group_that_was_expected_and_is_not_there_is_opened_once_it_is(known, h5file):
+    known.expect("/1.1", [("", "NXentry")])
+    with pytest.raises(FAILURES):
+        known.get("/1.1")
+    h5file.create_group("1.1")
+    assert name_of(known, "/1.1") == (b"/1.1", "NXentry")
+
+
+def test_at_most_64_groups_are_open_of_which_the_newest_are_known(known, h5file):
+    paths = [f"/g{number}" for number in range(200)]
+    before = open_groups(h5file)
+    for path in paths:
+        h5file.create_group(path)
+        known.expect(path, [("", "NXlog")])
+        assert known.get(path)[1] == "NXlog"
+        assert open_groups(h5file) <= before + 64
+    assert known.get(paths[0]) is None
+    assert [name_of(known, path) for path in paths[-5:]] == [
+        (path.encode(), "NXlog") for path in paths[-5:]
+    ]
+
+
+# --------------------------------------------------------------------------------- in merged files
+
+
+def scan(value):
+    """As a scan begins: the third of its kind is a copy, whose groups are expected."""
+    diode = Group({"data": stream(), "gain": Dataset(value)}, {"NX_class": "NXdetector"})
+    instrument = Group({"diode": diode}, {"NX_class": "NXinstrument"})
+    return Group({"title": Dataset("x"), "instrument": instrument}, {"NX_class": "NXentry"})
+
+
+def below(path, node):
+    for name in reversed(path.strip("/").split("/")):
+        node = Group({name: node})
+    return node
+
+
+@pytest.fixture
+def copied(file):
+    """A file whose third entry is a copy."""
+    assert file.merge(root(a=scan(1), b=scan(2), c=scan(3))) == ()
+    return file
+
+
+def test_the_groups_of_a_copy_are_expected_with_their_class(copied):
+    for path, nx_class in [("/c", "NXentry"), ("/c/instrument", "NXinstrument")]:
+        assert name_of(copied._known, path) == (path.encode(), nx_class)
+    assert copied.merge(below("/c/instrument/diode", Group({"x": Dataset(1)}))) == ()
+    copied.close()
+    assert seen(copied.path, "/c/instrument/diode/x", "/c/instrument/diode/gain") == [1, 3]
+
+
+@pytest.mark.parametrize("path", ["/c", "/c/instrument", "/c/instrument/diode"])
+def test_a_group_of_another_class_does_not_get_into_a_copy(copied, path):
+    other = Group({"x": Dataset(1)}, {"NX_class": "NXother"})
+    (problem,) = copied.merge(below(path, other))
+    assert path in problem
+    assert "NXother" in problem
+    copied.close()
+    with h5py.File(copied.path) as reader:
+        assert "x" not in reader[path]
+
+
+@pytest.mark.parametrize("entered", [False, True], ids=["expected", "entered"])
+@pytest.mark.parametrize("path", ["/c", "/c/instrument", "/c/instrument/diode"])
+def test_what_stands_instead_of_an_expected_group_is_what_is_entered(copied, path, entered):
+    if entered:
+        assert copied.merge(below("/c/instrument/diode", Group({"x": Dataset(1)}))) == ()
+    assert copied.merge(below(path, Instead(None))) == ()
+    assert not copied.has(path)
+    new = below("/c/instrument/diode", Group({"y": Dataset(2), "data": stream()}))
+    assert copied.merge(new) == ()
+    assert copied.merge(below("/c/instrument/diode", Group({"z": Dataset(3)}))) == ()
+    copied.append("/c/instrument/diode/data", 0, [np.arange(3.0)])
+    other = Group({"new": Dataset(4)}, {"NX_class": "NXlog"})
+    assert copied.merge(below(path, Instead(other))) == ()
+    assert copied.merge(below(path, Group({"newer": Dataset(5)}))) == ()
+    copied.close()
+    with h5py.File(copied.path) as reader:
+        assert sorted(reader[path]) == ["new", "newer"]
+        assert reader[path].attrs["NX_class"] == "NXlog"
+
+
+@pytest.mark.parametrize("entered", [False, True], ids=["expected", "entered"])
+def test_groups_that_somebody_else_made_anew_are_entered(copied, entered):
+    if entered:
+        assert copied.merge(below("/c/instrument/diode", Group({"x": Dataset(1)}))) == ()
+
+    def other_people(root):
+        del root["c"]
+        root.create_group("c/instrument").attrs["NX_class"] = "NXinstrument"
+
+    copied.edit(other_people)
+    assert copied.merge(below("/c/instrument/diode", Group({"y": Dataset(2)}))) == ()
+    copied.close()
+    assert seen(copied.path, "/c/instrument/diode/y") == [2]
+
+
+def test_scans_of_more_groups_than_are_kept_open_are_complete(tmp_path):
+    file = NexusFile.open(str(tmp_path / "file.h5"))
+    devices = Group(
+        {
+            f"d{number}": Group({"data": stream(), "n": Dataset(number)}, {"NX_class": "NXlog"})
+            for number in range(100)
+        },
+        {"NX_class": "NXcollection"},
+    )
+    assert file.merge(root(a=devices, b=devices, c=devices)) == ()
+    more = Group({name: Group({"more": Dataset(1)}) for name in devices.children})
+    assert file.merge(root(a=more, b=more, c=more)) == ()
+    file.close()
+    with h5py.File(file.path) as reader:
+        assert [sorted(reader[f"{one}/d{n}"]) for one in "abc" for n in range(100)] == [
+            ["data", "more", "n"]
+        ] * 300
+        assert [reader[f"c/d{n}/n"][()] for n in range(100)] == list(range(100))
