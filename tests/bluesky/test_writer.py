@@ -268,7 +268,8 @@ def test_hinted_classes_and_the_orientation_of_a_diffractometer_are_kept(writer)
     assert writer.diffractometers == {"fourc": {"UB": matrix}}
 
 
-def test_events_that_come_faster_than_they_are_written_are_all_there(writer, caplog):
+def test_events_that_come_faster_than_they_are_written_are_all_there(writer, caplog, monkeypatch):
+    monkeypatch.setattr("nexus_writer_service.bluesky.queue._TOGETHER", 5_000)
     queue = writer._engine._queue
     queue._budget, queue._enough = 20_000, 5_000
     run = Run()
