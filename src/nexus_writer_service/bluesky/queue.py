@@ -9,6 +9,7 @@ import logging
 import pickle
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping
 from typing import IO, Any, Final
@@ -25,6 +26,12 @@ _MOST_DESCRIBED: Final = 1000
 _LARGEST: Final = 1 << 16
 """Bytes of arrays and texts in an event above which to gather it is no use."""
 _MOST_READ: Final = 100
+_FLOOD: Final = 20_000
+"""Events per second from which on there are pauses; a RunEngine has its own."""
+_UNTIL_PAUSE: Final = 1024
+"""Events between two of them."""
+_PAUSE: Final = 2e-3
+"""Seconds of each; the least that lets more be done than it costs to change between threads."""
 _TOGETHER: Final = 1 << 20
 """Bytes of events that go to the temporary file, or come from it, together: one by one costs
 hundreds of times as much, with all that is done for them later."""
@@ -63,6 +70,9 @@ class DocumentQueue:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._urgent = False
+        self._blocks = 0
+        """Packed since the last pause."""
+        self._paused = time.monotonic()
         self._awake = False
         """Who takes was told that there is something."""
         self._told = False
@@ -117,12 +127,26 @@ class DocumentQueue:
     def _look_at(self, events: Events) -> None:
         """Pack a block of events; those that came too late are put once more."""
         with self._lock:
-            if not events.closed:
+            late = events.take() if events.closed else None
+            if late is None:
                 self._pack(events)
-                return
-            late = events.take()
+        if late is None:
+            self._let_others_work()
+            return
         for document in late:
             self._begin(events.descriptor, document)
+
+    def _let_others_work(self) -> None:
+        """Pause when events come without a pause.
+
+        Who puts them keeps Python's lock to itself: the threads that write wait 5 ms each time that
+        they ask for it, and find most of a run undone when it stops.
+        """
+        self._blocks += 1
+        if self._blocks * BLOCK >= _UNTIL_PAUSE:
+            if time.monotonic() - self._paused < _UNTIL_PAUSE / _FLOOD:
+                time.sleep(_PAUSE)
+            self._paused, self._blocks = time.monotonic(), 0
 
     def _begin(self, uid: Any, document: Any) -> None:
         """Gather events of a descriptor, from this one on, if they can be."""

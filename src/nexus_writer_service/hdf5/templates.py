@@ -203,24 +203,9 @@ def _child(node: Node, path: str, found: Likeness) -> Hashable | None:
         case SoftLink() if not node.target.startswith("/"):
             return "->", node.target
         case Group():
-            marks = _marks(found)
-            like = _group(node, f"{path}/", found)
-            if like is None:
-                _forget_since(marks, found)
-            return like
+            return _group(node, f"{path}/", found)
         case _:
             return None
-
-
-def _marks(found: Likeness) -> Sequence[int]:
-    return len(found.values), len(found.streams), len(found.groups), len(found.rest)
-
-
-def _forget_since(marks: Sequence[int], found: Likeness) -> None:
-    """A group within is no part of the template: nor is what is in it."""
-    lists: tuple[list[Any], ...] = (found.values, found.streams, found.groups, found.rest)
-    for mark, one in zip(marks, lists, strict=True):
-        del one[mark:]
 
 
 def _dataset(node: Dataset, path: str, found: Likeness) -> Hashable | None:
