@@ -5,7 +5,7 @@ what the last one made, with other values. The second of its kind is kept as a t
 in memory, so that no file holds any. A copy gets those values that are not the template's.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
