@@ -223,12 +223,14 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def one(of: str = "ab", step: int = 1, *, stamped: bool = True, **data: Any) -> Document:
+def one(
+    of: str = "ab", step: int = 1, *, stamped: bool = True, datum: str = "late", **data: Any
+) -> Document:
     """An event of the run."""
     columns = {key: [value] for key, value in data.items()}
     times = dict.fromkeys(data, stamped)
     return {
-        "of": of, "page": False, "data": columns, "stamped": times, "step": step, "datum": "late"
+        "of": of, "page": False, "data": columns, "stamped": times, "step": step, "datum": datum
     }  # fmt: skip
 
 
@@ -241,6 +243,8 @@ def one(of: str = "ab", step: int = 1, *, stamped: bool = True, **data: Any) -> 
 @example(told=[one(a=2**63), one(a=1), one(a=2**63)], cuts=[7])
 @example(told=[one("ab", a=1, b=2), one("ac", step=0, a=3.5, c=2), one(a=1, b=2)], cuts=[])
 @example(told=[one("image", n=1), one("image", n=2)], cuts=[7])
+@example(told=[one("image", datum="array"), one("image", datum="in time")], cuts=[])
+@example(told=[one("image", datum="in time"), one("image", datum="array")], cuts=[])
 @given(told=st.lists(events(), min_size=1, max_size=9), cuts=st.lists(st.integers(0, 30)))
 def test_a_file_is_what_its_documents_say(told: list[Document], cuts: list[int]) -> None:
     """Neither which of them are taken together, nor how, nor when they are committed, matters."""

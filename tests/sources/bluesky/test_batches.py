@@ -157,7 +157,8 @@ def test_events_of_one_stream_stay_in_order_also_with_two_descriptors(name, item
     assert len(queue.take(0.0, 0.0)) == items
 
 
-def test_beyond_the_budget_nothing_that_was_gathered_is_lost():
+def test_beyond_the_budget_nothing_that_was_gathered_is_lost(monkeypatch):
+    monkeypatch.setattr("nexus_writer_service.bluesky.queue._TOGETHER", 3000)
     stream = OneStream()
     queue = DocumentQueue(budget=3000)
     queue.put((*stream.descriptor, None))

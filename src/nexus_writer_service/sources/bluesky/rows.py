@@ -5,9 +5,13 @@ tells events of the same number once more: what was measured again takes the pla
 number that is left out leaves a row without values.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from operator import eq
 from typing import Any, Final
+
+from nexus_writer_service.sources.bluesky.columns import Values
 
 LARGEST_GAP: Final = 100_000
 """Numbers left out at once above which a number is taken for a wrong one."""
@@ -87,6 +91,27 @@ class Rows:
             return None
         row = whole - 1 + self._offsets[descriptor]
         return row if 0 <= row <= self.count + LARGEST_GAP else None
+
+
+def cut(segments: Sequence[Segment], columns: Iterable[Values]) -> Iterator[Segment]:
+    """Segments in which values of each column either are in files or have come with the events.
+
+    What comes first decides what the column is, also when both come together.
+
+    Args:
+        segments: of a batch.
+        columns: values of it; texts say where values are.
+    """
+    places: set[int] = set()
+    for values in columns:
+        texts = [isinstance(value, str) for value in values]
+        places.update(
+            place for place, alike in enumerate(map(eq, texts[1:], texts), 1) if not alike
+        )
+    for segment in segments:
+        within = sorted(place for place in places if segment.first < place < segment.stop)
+        for first, stop in pairwise([segment.first, *within, segment.stop]):
+            yield Segment(first, stop, segment.row + first - segment.first, segment.again)
 
 
 def _whole(number: Any) -> int | None:

@@ -31,7 +31,7 @@ from nexus_writer_service.sources.bluesky.keys import (
     channels_of,
     described_dtype,
 )
-from nexus_writer_service.sources.bluesky.rows import Rows, Segment
+from nexus_writer_service.sources.bluesky.rows import Rows, Segment, cut
 from nexus_writer_service.sources.bluesky.stamps import epochs
 
 _ENDS: Final = ("baseline",)
@@ -88,15 +88,15 @@ class StreamState:
                 "stand behind those of the others"
             )
         data = {**batch.data, **self._absent(batch)}
-        for segment in segments:
+        for segment in cut(segments, [data[key] for key in data if self._refers(key)]):
             if segment.row > before:
                 yield self._lost(before, segment.row)
             if segment.stop - segment.first == len(batch.numbers):
                 yield from self._parts(data, batch.stamps, segment)
             else:
-                cut = slice(segment.first, segment.stop)
-                values = {key: column[cut] for key, column in data.items()}
-                stamps = {key: column[cut] for key, column in batch.stamps.items()}
+                part = slice(segment.first, segment.stop)
+                values = {key: column[part] for key, column in data.items()}
+                stamps = {key: column[part] for key, column in batch.stamps.items()}
                 yield from self._parts(values, stamps, segment)
             before = max(before, segment.row + segment.stop - segment.first)
 
@@ -228,7 +228,10 @@ class StreamState:
     ) -> Iterator[list[ScanEvent]]:
         """Tell the rows of a segment: of each key as many as need no other type, then the rest."""
         events: list[ScanEvent] = []
-        left = {key: self._there(key, values, segment, events) for key, values in data.items()}
+        left = {
+            key: self._in_files(key, values, segment, events) if self._refers(key) else values
+            for key, values in data.items()
+        }
         done = dict.fromkeys(left, 0)
         while left:
             for key in sorted(left, key=lambda key: (done[key], key)):
@@ -242,11 +245,9 @@ class StreamState:
             yield events
             events = []
 
-    def _there(self, key: str, values: Values, segment: Segment, events: list[ScanEvent]) -> Values:
-        """The values but for those that are in files, of which it is told where."""
-        if str(self.described(key).get("external") or "STREAM").startswith("STREAM"):
-            return values
-        return self._in_files(key, values, segment, events)
+    def _refers(self, key: str) -> bool:
+        """Whether values of a key may say where the values are."""
+        return not str(self.described(key).get("external") or "STREAM").startswith("STREAM")
 
     def _values(
         self, key: str, values: Values, stamps: Values, part: Segment, events: list[ScanEvent]
