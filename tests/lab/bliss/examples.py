@@ -80,7 +80,12 @@ def check(lab, out):
 def check_library(out):
     """The other way to run the scans."""
     command = [sys.executable, "-W", "ignore", os.path.join(EXAMPLES, "some_scans_bliss_as_library.py"), "--writer", "external"]
-    done = subprocess.run([*command, "--out", os.path.join(out, "library")], capture_output=True, text=True, timeout=120)
+    for attempt in ("library", "library_again"):
+        done = subprocess.run([*command, "--out", os.path.join(out, attempt)], capture_output=True, text=True, timeout=120)
+        # BLISS gives its processes little time to tell each other which hardware is initialized.
+        if "did not receive a value" not in done.stderr:
+            break
+        print("as a library: BLISS waited in vain for another of its processes", flush=True)
     kinds = re.findall(r"^(\w+): \d+_|^(\w+): _", done.stdout, re.M)
     return [] if done.returncode == 0 and len(kinds) == 10 else [f"as a library: {done.returncode}, {kinds}\n{done.stderr[-2000:]}"]
 
