@@ -14,7 +14,9 @@ from nexus_writer_service.errors import DiskSpaceError, FileError
 from nexus_writer_service.hdf5.disk import Disk
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.hdf5.journal import journal_path
-from nexus_writer_service.testing.faults import DeadlyDisk, FailingDisk
+from nexus_writer_service.hdf5.options import FileOptions
+from nexus_writer_service.testing.faults import DeadlyDisk, FailingDisk, RecordingDisk
+from nexus_writer_service.testing.faults.changes import FolderSynced, Seen, Synced, Wrote
 
 _OPEN_WHEN_IT_IS_THERE = """
 import os, sys, h5py
@@ -66,6 +68,15 @@ def test_a_new_file_has_the_usual_permissions(path, disk):
         os.umask(before)
     assert os.stat(path).st_mode & 0o777 == 0o640
     assert _left(path) == ["new.h5"]
+
+
+def test_with_policy_power_the_content_lasts_before_the_name(path):
+    disk = RecordingDisk(path)
+    NexusFile.open(path, options=FileOptions(durability="power"), disk=disk).close()
+    of_file = [one for one in disk.changes if getattr(one, "path", path) == path]
+    kinds = [type(one) for one in of_file]
+    assert kinds[:3] == [Seen, Wrote, Synced]
+    assert FolderSynced in kinds[3:]
 
 
 def test_a_link_that_leads_nowhere_yet_leads_to_the_new_file(tmp_path):

@@ -31,7 +31,7 @@ _FLOOD: Final = 20_000
 _UNTIL_PAUSE: Final = 1024
 """Events between two of them."""
 _PAUSE: Final = 2e-3
-"""Seconds of each; the least that lets more be done than it costs to change between threads."""
+"""Seconds of each: shorter and more often costs more, as threads change processors."""
 _TOGETHER: Final = 1 << 20
 """Bytes of events that go to the temporary file, or come from it, together: one by one costs
 hundreds of times as much, with all that is done for them later."""

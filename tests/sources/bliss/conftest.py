@@ -4,6 +4,7 @@ import pytest
 import redis
 
 from nexus_writer_service.sources.bliss.session import BlissSource
+from nexus_writer_service.testing.redis_server import URL_VARIABLE
 
 
 @pytest.fixture
@@ -17,3 +18,9 @@ def source(redis_url: str) -> Iterator[BlissSource]:
 def client(redis_url: str) -> Iterator["redis.Redis[bytes]"]:
     with redis.Redis.from_url(redis_url) as one:
         yield one
+
+
+@pytest.fixture
+def own_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is given is not started or ended."""
+    monkeypatch.delenv(URL_VARIABLE, raising=False)

@@ -16,16 +16,9 @@ from nexus_writer_service.errors import SourceUnavailableError
 from nexus_writer_service.model.events import Vanished
 from nexus_writer_service.sources.bliss import store
 from nexus_writer_service.sources.bliss.session import BlissSource
-from nexus_writer_service.testing.redis_server import URL_VARIABLE
 from nexus_writer_service.testing.simulation import Faults
 
-pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(autouse=True)
-def _own_servers(monkeypatch):
-    """A server that is given is not started or ended."""
-    monkeypatch.delenv(URL_VARIABLE, raising=False)
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("own_servers")]
 
 
 def set_up(server, *, kept):

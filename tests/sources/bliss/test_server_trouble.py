@@ -24,19 +24,13 @@ from nexus_writer_service.model.description import ScanKey
 from nexus_writer_service.model.events import ScanEvent, Vanished
 from nexus_writer_service.sources.bliss import store
 from nexus_writer_service.sources.bliss.session import BlissSource
-from nexus_writer_service.testing.redis_server import URL_VARIABLE, initialise
+from nexus_writer_service.testing.redis_server import initialise
 from nexus_writer_service.testing.simulation import (
     Faults,
     SimulatedSession,
 )
 
-pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(autouse=True)
-def _own_servers(monkeypatch):
-    """A server that is given is not started or ended."""
-    monkeypatch.delenv(URL_VARIABLE, raising=False)
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("own_servers")]
 
 
 def read_until_away(source: BlissSource) -> list[ScanEvent]:
@@ -89,35 +83,6 @@ def test_scans_vanish_when_the_server_comes_back_without_any(tmp_path):
         client.xadd("_SCAN_HISTORY_", {"key": after.key}, id="5-0")
         listen(source, lambda heard: heard.ended(2), heard)
         check(heard.scans[after.key], after)
-
-
-def test_a_server_without_scans_for_a_moment_costs_nothing(tmp_path):
-    clock = ShiftedClock()
-    with (
-        persistent_session(tmp_path) as (server, session),
-        BlissSource(server.url, "test_session", clock=clock) as source,
-    ):
-        source.connect()
-        heard = Heard()
-        with loopscan(session, 10) as scan:
-            scan.prepare()
-            scan.start()
-            scan.publish(4)
-            key = scan.record.key
-            listen(source, lambda heard: key in heard.scans, heard)
-            client = redis.Redis.from_url(server.url)
-            for time_passed in (0, 20, 40):
-                client.rename("_PROTOCOL_VERSION_", "kept")
-                server.restart()
-                clock.ahead = time_passed
-                heard.add(read_until_away(source))
-                client.rename("kept", "_PROTOCOL_VERSION_")
-                heard.add(source.read(0))
-            scan.publish()
-            scan.stop()
-            scan.close()
-        listen(source, Heard.ended, heard)
-        check(heard.scans[key], scan.record)
 
 
 def test_scans_created_while_the_connection_was_lost_are_told_once(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 import redis
 from tests.support_bliss_events import Heard, listen
 from tests.support_bliss_source import DIODE, EVERYTHING, check, loopscan, wait_until_blocked
+from tests.support_waiting import wait_for
 
 from nexus_writer_service.model.backlog import Backlog
 from nexus_writer_service.model.description import ScanKey
@@ -92,6 +93,24 @@ def test_a_scan_is_told_step_by_step(simulated_session, source):
         assert heard.scans[key].end is None
         scan.close()
     check(listen(source, Heard.ended, heard).scans[key], scan.record)
+
+
+def test_of_scans_found_over_together_the_first_to_end_is_told_first(simulated_session, source):
+    with loopscan(simulated_session, 2) as outer:
+        outer.prepare()
+        outer.start()
+        outer.publish()
+        inner = simulated_session.loopscan(2)
+        outer.stop()
+        outer.close()
+    told: list[ScanEvent] = []
+
+    def ended():
+        told.extend(source.read(0.1))
+        return [event.key for event in told if isinstance(event, Ended)]
+
+    wait_for(lambda: len(ended()) == 2)
+    assert ended() == [inner.key, outer.record.key]
 
 
 @pytest.mark.parametrize("publisher", ["blissdata", "pipeline"])
