@@ -54,6 +54,25 @@ def test_the_file_is_there_at_the_start_and_points_show_while_the_run_goes_on(wr
     assert only(writer.wait_writer()).ok
 
 
+def test_points_that_were_gathered_wait_for_no_tick(writer, monkeypatch):
+    monkeypatch.setattr("nexus_writer_service.bluesky.engine._TICK", 3600.0)
+    run = Run()
+    descriptor = run.descriptor(["det"])
+    feed(writer, [run.start()])
+    path = writer.make_file_name()
+    for number in range(1, 4):
+        feed(writer, [*([descriptor] if number == 1 else []), run.event(descriptor, det=1.0)])
+
+        def shown(number=number):
+            with h5py.File(path, "r", locking=False) as file:
+                return len(file.get("entry/data/det", ())) == number
+
+        wait_for(path.exists)
+        wait_for(shown)
+    feed(writer, [run.stop()])
+    assert only(writer.wait_writer()).ok
+
+
 def test_runs_that_are_open_at_once_have_files_of_their_own(writer):
     one, two = Run(1), Run(2)
     first, second = one.descriptor(["det"]), two.descriptor(["det"])

@@ -6,6 +6,7 @@ import pytest
 
 from nexus_writer_service.errors import DatasetError
 from nexus_writer_service.hdf5.file import NexusFile
+from nexus_writer_service.hdf5.located import _look
 from nexus_writer_service.model.description import ChannelName, FileBlock
 from nexus_writer_service.model.tree import Filters, Group, LocatedStack, StreamDataset
 
@@ -195,3 +196,21 @@ def test_a_mapped_file_is_missed_until_its_frames_were_written(file, tmp_path):
     with h5py.File(path, "r+") as other:
         other["data"][1] = 2
     assert file.missing_files("/x") == ()
+
+
+def test_a_file_is_not_opened_again_for_entries_that_it_was_seen_to_have(
+    file, tmp_path, monkeypatch
+):
+    looks = []
+
+    def look(*asked):
+        looks.append(asked[2])
+        return _look(*asked)
+
+    monkeypatch.setattr("nexus_writer_service.hdf5.located._look", look)
+    file.merge(stack())
+    path = preallocated(tmp_path / "a.h5", "chunked", [0, 1, 2, 5])
+    for row in range(6):
+        file.locate("/x", row, [FileBlock(path, "/data", row, 1)])
+        assert file.missing_files("/x") == ((path,) if row in (3, 4) else ())
+    assert looks == [1, 4, 5, 6]  # the first look saw three, and passed over no gap

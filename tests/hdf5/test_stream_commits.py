@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from itertools import pairwise
 
 import h5py
 import numpy as np
@@ -74,6 +75,20 @@ def test_points_that_were_all_written_early_show_with_the_next_commit(file, node
         with h5py.File(file.path, locking=False) as reader:
             assert len(reader["d"]) == count
             np.testing.assert_array_equal(reader["d"][-points:], values)
+
+
+@ALL
+def test_large_arrays_among_small_ones_stay_in_their_place(file, filters):
+    # Large ones are not joined with their neighbours.
+    make(file, stream(chunks=(4096,), filters=filters))
+    counts = [10, 20_000, 3, 4, 20_000, 17_000, 1]
+    bounds = np.cumsum([0, *counts]).tolist()
+    batches = [counted(*bound) for bound in pairwise(bounds)]
+    file.append("/d", 0, batches[:3])
+    file.append("/d", bounds[3], batches[3:])
+    file.commit()
+    file.commit()  # of what grows fast, the end waits for this one
+    assert shown(file) == sum(counts)
 
 
 def test_copies_that_were_all_written_early_show_with_the_next_commit(file, images):

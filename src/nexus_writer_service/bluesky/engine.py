@@ -6,6 +6,7 @@ They live from a start document until the last run is in its file, and end with 
 import logging
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -37,8 +38,13 @@ from nexus_writer_service.sources.bluesky.files import PathMap
 
 _log = logging.getLogger(__name__)
 
-GATHER: Final = 0.15
-"""Seconds for which documents wait for others: many at once cost much less."""
+GATHER: Final = 0.4
+"""Seconds for which documents wait for others: many at once cost much less. What was gathered is
+committed at once, so a reader sees every point within half a second."""
+_COMMIT: Final = 0.3
+"""Seconds between commits when documents come so fast that they are taken more often."""
+_TICK: Final = 0.4
+"""Seconds after which points are committed in any case."""
 _LOOK: Final = 0.25
 """Seconds between two looks whether the main thread goes on."""
 _MOST_RESULTS: Final = 1000
@@ -115,6 +121,8 @@ class Engine:
         self._thread: threading.Thread | None = None
         self._targets = Targets()
         self._stop: str | None = None
+        self._committed = 0.0
+        """When a commit was asked for."""
 
     # ------------------------------------------------------------------------ any thread
 
@@ -229,6 +237,9 @@ class Engine:
             elif name:
                 documents.append((name, document))
         scribe.submit(self._restyled(translator.feed(documents)))
+        if (now := time.monotonic()) >= self._committed + _COMMIT:
+            self._committed = now
+            scribe.commit()
         self._without_run(documents)
 
     def _restyled(self, events: list[ScanEvent]) -> Iterator[ScanEvent]:
@@ -375,7 +386,7 @@ class _Service:
             finish=finish,
             files_patience=engine.files_patience,
         )
-        self.scribe = Scribe(around)
+        self.scribe = Scribe(around, tick=_TICK)
         self.scribe.start()
 
     def stop(self) -> None:

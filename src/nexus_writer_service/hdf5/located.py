@@ -27,6 +27,8 @@ from nexus_writer_service.model.tree import LocatedStack, StreamDataset, Virtual
 _PAUSE: Final = 20.0
 """A dataset is made anew at the earliest after this many times what it took the last time."""
 _MOST_NAMED: Final = 20
+_MOST_AHEAD: Final = 1000
+"""Entries that are looked for behind those that are needed by now: some microseconds each."""
 _COPIED_AT_ONCE: Final = 8 << 20
 """Bytes that are copied at once."""
 
@@ -46,6 +48,8 @@ class Located(Stack):
         self._blocks: deque[tuple[int, FileBlock]] = deque()
         self._unseen: dict[tuple[str, str], int] = {}
         """Entries that each dataset of a file must have, until it was seen to have them."""
+        self._present: dict[tuple[str, str], int] = {}
+        """Entries that each one was seen to have: a file is opened for more of them only."""
         self._learned: _Learned | None = None
         self._due = False
 
@@ -70,7 +74,9 @@ class Located(Stack):
 
     def _add(self, row: int, block: FileBlock) -> None:
         known = (block.path, block.data_path)
-        self._unseen[known] = max(self._unseen.get(known, 0), block.index + _entries(block))
+        stop = block.index + _entries(block)
+        if stop > self._present.get(known, 0):
+            self._unseen[known] = max(self._unseen.get(known, 0), stop)
         if self._blocks:
             start, last = self._blocks[-1]
             follows = last.index + _entries(last) == block.index and start + last.points == row
@@ -91,6 +97,7 @@ class Located(Stack):
             if self._learned is None:
                 self._learned = dtype, shape
                 self._due = True
+            self._present[path, data_path] = ready
             if shape and ready >= entries:
                 del self._unseen[path, data_path]
 
@@ -259,15 +266,18 @@ def fill_of(dtype: np.dtype[Any]) -> float | int | None:
 def _look(path: str, data_path: str, entries: int) -> tuple[np.dtype[Any], Shape, int] | None:
     """Type and shape of a dataset in another program's file; None while it cannot be read.
 
-    Behind them how many of the entries it has. They come in order: with the last one all are there.
+    Behind them how many entries it has, if those that are asked for are among them, else none. They
+    come in order: with the last one of these all are there.
     """
     if not is_there(path):
         return None
     try:
         with h5py.File(path, "r", locking=False) as file:
             dataset = file[data_path]
-            there = min(entries, len(dataset)) if dataset.shape else 0
-            ready = there and Ready(dataset)(there - 1)
-            return dataset.dtype, dataset.shape, there if ready else 0
+            length = len(dataset) if dataset.shape else 0
+            there = min(entries, length)
+            ready = Ready(dataset)
+            found = there and ready.run(there - 1, min(length, there + _MOST_AHEAD), ready=True)
+            return dataset.dtype, dataset.shape, found if found >= there else 0
     except (*FAILURES, AttributeError):
         return None

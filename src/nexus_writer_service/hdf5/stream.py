@@ -31,6 +31,8 @@ _FAST_CHUNKS: Final = 2
 """Likewise, the chunks that they fill."""
 _MOST_BYTES: Final = 32 << 20
 """Waiting bytes above which all points are, also into chunks that are not full."""
+_ALONE: Final = 1 << 17
+"""Bytes of points that are written as they came: to join them with others would cost more."""
 
 
 class Growing(ABC):
@@ -306,13 +308,17 @@ class Stream(Growing):
 
 
 def _joined(parts: list[tuple[int, Array]]) -> Iterator[tuple[int, Array]]:
-    """Neighbours of one sample shape as one array."""
+    """Neighbours of one sample shape as one array, but for large ones."""
     run: list[Array] = []
     start = stop = 0
     for first, points in parts:
-        if run and (first != stop or points.shape[1:] != run[0].shape[1:]):
+        small = points.nbytes < _ALONE
+        if run and (first != stop or not small or points.shape[1:] != run[0].shape[1:]):
             yield start, _one(run)
             run = []
+        if not small:
+            yield first, points
+            continue
         if not run:
             start = first
         run.append(points)

@@ -120,6 +120,10 @@ class Scribe:
         if self._waiting_since is None and self._inbox.held_bytes:
             self._waiting_since = now
 
+    def commit(self) -> None:
+        """Let what was submitted be committed as soon as it is handled, not on the tick."""
+        self.call(_nothing)
+
     def stop_scan(self, key: ScanKey, reason: str) -> Future[Any]:
         """End a scan with what has been received; done when its last commit is asked for."""
         return self.call(partial(self._end, key, lambda writer: writer.stop(reason)))
@@ -276,6 +280,10 @@ class Scribe:
         for writer in list(self._writers.values()):
             if not writer.over:
                 self._guarded(writer, partial(writer.suspend, reason))
+
+
+def _nothing() -> None:
+    """What is called for the commit that follows each call."""
 
 
 def _key(item: ScanEvent | _Call) -> ScanKey | None:

@@ -60,6 +60,18 @@ def test_numbers_of_one_shape_become_one_array(data, dtype):
     assert decoder.event(SCAN, CHANNEL, 3, batches) == Points(SCAN, CHANNEL, 3, batches)
 
 
+@pytest.mark.parametrize(
+    ("kilobytes", "lengths"), [(16, [16, 4]), (100, [2] * 10), (300, [1] * 20)]
+)
+def test_large_points_become_arrays_of_a_quarter_of_a_megabyte(kilobytes, lengths):
+    sample = kilobytes << 7
+    points = np.arange(20 * sample, dtype="<f8").reshape(20, sample)
+    entries = [entry(index, point.tobytes()) for index, point in enumerate(points)]
+    batches = FixedNumbers(points.dtype, (sample,)).decode(entries)
+    assert [*map(len, batches)] == lengths
+    np.testing.assert_array_equal(np.concatenate(batches), points)
+
+
 def test_the_order_of_the_fields_does_not_matter():
     payload = np.arange(3, dtype="<i4").tobytes()
     (array,) = FixedNumbers(np.dtype("<i4"), ()).decode(

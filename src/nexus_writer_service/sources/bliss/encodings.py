@@ -25,8 +25,9 @@ References = tuple[ScanReference, ...]
 V = TypeVar("V")
 
 _NUMBER_KINDS = "biufc"
-_LARGE = 16 << 10
-"""Bytes of a payload above which it costs more to join it with others than to pass it on."""
+_TOGETHER = 1 << 18
+"""Bytes of points up to which entries become one array: what is done for each array costs more than
+to copy it, but more than that would not stay in the processor's cache."""
 _UPDATE = "a newer nexus_writer_service may know it"
 
 
@@ -100,15 +101,15 @@ class FixedNumbers(_Arrays):
             raise DecodeError(f"points of shape {shape} hold nothing")
 
     def decode(self, entries: Sequence[Entry]) -> Batches:
-        """Read-only arrays of shape (points, *sample): one, or one per entry of large points."""
+        """Read-only arrays of shape (points, *sample): one, or several of many or large points."""
         # In the order in which blissdata writes the fields; anything else is looked for.
         payloads = [
             fields[1] if fields[0] == b"payload" else field_of([_, fields], b"payload")
             for _, fields in entries
         ]
-        if len(payloads[0]) >= _LARGE:
-            return tuple(map(self._array, payloads))
-        return (self._array(payloads[0] if len(payloads) == 1 else b"".join(payloads)),)
+        alike = max(1, _TOGETHER // max(1, len(payloads[0])))
+        parts = (payloads[first : first + alike] for first in range(0, len(payloads), alike))
+        return tuple(self._array(one[0] if len(one) == 1 else b"".join(one)) for one in parts)
 
     def _array(self, data: bytes) -> np.ndarray[Any, Any]:
         count, rest = divmod(len(data), self.point_bytes)

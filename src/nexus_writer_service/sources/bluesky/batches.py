@@ -108,8 +108,7 @@ class Events:
         tables = [block.table for block in blocks if isinstance(block.table, np.ndarray)]
         keys = self.keys
         if len(tables) == len(blocks):
-            table = np.concatenate(tables).reshape(-1, 2 * len(keys)).T
-            columns = np.ascontiguousarray(table)
+            columns = _turned(tables, 2 * len(keys))
             data = dict(zip(keys, columns, strict=False))
             return Batch(
                 self.descriptor, numbers, data, dict(zip(keys, columns[len(keys) :], strict=True))
@@ -183,10 +182,21 @@ def _columns(keys: Sequence[str], blocks: Sequence[Values]) -> dict[str, Values]
     """The values of each key, of blocks that hold them event by event."""
     count = len(keys)
     if all(isinstance(block, np.ndarray) for block in blocks):
-        table = np.concatenate(blocks).reshape(-1, count).T
-        return dict(zip(keys, np.ascontiguousarray(table), strict=True))
+        return dict(zip(keys, _turned(blocks, count), strict=True))
     values = list(chain.from_iterable(blocks))
     return {key: values[number::count] for number, key in enumerate(keys)}
+
+
+def _turned(blocks: Sequence[Values], count: int) -> np.ndarray[Any, Any]:
+    """Numbers of blocks that hold them event by event, as so many columns."""
+    # Block by block: they are in the processor's cache, a table of all of them is not.
+    columns = np.empty((count, sum(map(len, blocks)) // count))
+    stop = 0
+    for block in blocks:
+        rows = np.reshape(block, (-1, count))
+        stop += len(rows)
+        columns[:, stop - len(rows) : stop] = rows.T
+    return columns
 
 
 def columns_of(documents: Sequence[Document], keys: Sequence[str], part: str) -> dict[str, Values]:
