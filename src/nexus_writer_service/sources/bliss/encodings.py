@@ -25,9 +25,11 @@ References = tuple[ScanReference, ...]
 V = TypeVar("V")
 
 _NUMBER_KINDS = "biufc"
+_LARGE = 16 << 10
+"""Bytes of a payload from which on not all that is read becomes one array."""
 _TOGETHER = 1 << 18
-"""Bytes of points up to which entries become one array: what is done for each array costs more than
-to copy it, but more than that would not stay in the processor's cache."""
+"""Bytes of large payloads that do: what is done for each array costs more than to copy it, but more
+than that would not stay in the processor's cache."""
 _UPDATE = "a newer nexus_writer_service may know it"
 
 
@@ -107,7 +109,8 @@ class FixedNumbers(_Arrays):
             fields[1] if fields[0] == b"payload" else field_of([_, fields], b"payload")
             for _, fields in entries
         ]
-        alike = max(1, _TOGETHER // max(1, len(payloads[0])))
+        size = len(payloads[0])
+        alike = max(1, _TOGETHER // size) if size >= _LARGE else len(payloads)
         parts = (payloads[first : first + alike] for first in range(0, len(payloads), alike))
         return tuple(self._array(one[0] if len(one) == 1 else b"".join(one)) for one in parts)
 
