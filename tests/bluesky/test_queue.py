@@ -127,20 +127,28 @@ def small(uid, number):
     return {"descriptor": uid, "seq_num": number, "data": {"x": 1.0}, "timestamps": {"x": 1.0}}
 
 
-@pytest.mark.parametrize(("rate", "pauses"), [(19_000, 0), (50_000, 9)])
-def test_who_floods_it_with_events_pauses_now_and_then(rate, pauses, monkeypatch):
+@pytest.mark.parametrize(
+    ("rate", "budget", "pauses"),
+    [(19_000, 1 << 25, 0), (50_000, 1 << 25, 2), (19_000, 100_000, 0), (50_000, 100_000, 156)],
+    ids=["slow", "flood", "slow, taken", "flood, taken"],
+)
+def test_who_floods_it_with_events_pauses_now_and_then(rate, budget, pauses, monkeypatch):
     now = 0.0
     slept: list[float] = []
     monkeypatch.setattr("nexus_writer_service.bluesky.queue.time.monotonic", lambda: now)
     monkeypatch.setattr("nexus_writer_service.bluesky.queue.time.sleep", slept.append)
-    queue = DocumentQueue()
+    queue = DocumentQueue(budget)
     queue.put(("descriptor", described("d"), None))
-    for number in range(10_000):
+    found = []
+    for number in range(20_000):
         now = number / rate
+        before = len(slept)
         queue.put_event(small("d", number))
+        if len(slept) > before and budget < 1 << 25:
+            found += queue.take(0.0, 0.0)
     assert len(slept) == pauses
-    assert not slept or max(slept) < 0.005
-    assert list(told(taken(queue))) == list(range(10_000))
+    assert not slept or max(slept) < 0.02
+    assert list(told([*found, *taken(queue)])) == list(range(20_000))
 
 
 def test_events_that_wait_in_the_file_wait_there_together():

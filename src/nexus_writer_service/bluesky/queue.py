@@ -28,10 +28,11 @@ _LARGEST: Final = 1 << 16
 _MOST_READ: Final = 100
 _FLOOD: Final = 20_000
 """Events per second from which on there are pauses; a RunEngine has its own."""
-_UNTIL_PAUSE: Final = 1024
-"""Events between two of them."""
-_PAUSE: Final = 2e-3
-"""Seconds of each: shorter and more often costs more, as threads change processors."""
+_UNTIL_PAUSE: Final = 8192
+"""The most events between two of them."""
+_PAUSE: Final = 12e-3
+"""Seconds of each, in which others do what is to be done for so many events. Shorter and more often
+costs more, as what threads share goes to and fro between processors."""
 _TOGETHER: Final = 1 << 20
 """Bytes of events that go to the temporary file, or come from it, together: one by one costs
 hundreds of times as much, with all that is done for them later."""
@@ -70,6 +71,8 @@ class DocumentQueue:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._urgent = False
+        self._woken = False
+        """Who takes was told that there is enough, which is the time for a pause."""
         self._blocks = 0
         """Packed since the last pause."""
         self._paused = time.monotonic()
@@ -143,10 +146,11 @@ class DocumentQueue:
         they ask for it, and find most of a run undone when it stops.
         """
         self._blocks += 1
-        if self._blocks * BLOCK >= _UNTIL_PAUSE:
-            if time.monotonic() - self._paused < _UNTIL_PAUSE / _FLOOD:
+        count = self._blocks * BLOCK
+        if self._woken or count >= _UNTIL_PAUSE:
+            if time.monotonic() - self._paused < count / _FLOOD:
                 time.sleep(_PAUSE)
-            self._paused, self._blocks = time.monotonic(), 0
+            self._paused, self._blocks, self._woken = time.monotonic(), 0, False
 
     def _begin(self, uid: Any, document: Any) -> None:
         """Gather events of a descriptor, from this one on, if they can be."""
@@ -173,7 +177,7 @@ class DocumentQueue:
         if self._held > self._budget:
             self._close_all()
         if self._held > self._enough and not self._told:
-            self._awake = self._told = self._urgent = True
+            self._awake = self._told = self._urgent = self._woken = True
             self._changed.notify_all()
 
     def _put_off(self, item: Item) -> None:
