@@ -32,7 +32,7 @@ _UNTIL_PAUSE: Final = 8192
 """The most events between two of them."""
 _PAUSE: Final = 12e-3
 """Seconds of each, in which others do what is to be done for so many events. Shorter and more often
-costs more, as what threads share goes to and fro between processors."""
+costs more, as what threads share changes processors each time."""
 _TOGETHER: Final = 1 << 20
 """Bytes of events that go to the temporary file, or come from it, together: one by one costs
 hundreds of times as much, with all that is done for them later."""
