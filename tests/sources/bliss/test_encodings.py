@@ -61,9 +61,9 @@ def test_numbers_of_one_shape_become_one_array(data, dtype):
 
 
 @pytest.mark.parametrize(
-    ("kilobytes", "lengths"), [(16, [16, 4]), (100, [2] * 10), (300, [1] * 20)]
+    ("kilobytes", "lengths"), [(60, [17, 3]), (300, [3] * 6 + [2]), (1100, [1] * 20)]
 )
-def test_large_points_become_arrays_of_a_quarter_of_a_megabyte(kilobytes, lengths):
+def test_large_points_become_arrays_of_a_megabyte(kilobytes, lengths):
     sample = kilobytes << 7
     points = np.arange(20 * sample, dtype="<f8").reshape(20, sample)
     entries = [entry(index, point.tobytes()) for index, point in enumerate(points)]

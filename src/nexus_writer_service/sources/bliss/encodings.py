@@ -27,9 +27,9 @@ V = TypeVar("V")
 _NUMBER_KINDS = "biufc"
 _LARGE = 16 << 10
 """Bytes of a payload from which on not all that is read becomes one array."""
-_TOGETHER = 1 << 18
-"""Bytes of large payloads that do: what is done for each array costs more than to copy it, but more
-than that would not stay in the processor's cache."""
+_TOGETHER = 1 << 20
+"""Bytes of large payloads that do: what is done for each array costs more than to copy some of
+them, but much more than that would not stay in the processor's cache."""
 _UPDATE = "a newer nexus_writer_service may know it"
 
 
