@@ -12,6 +12,7 @@ from tests.support_waiting import wait_for
 
 from nexus_writer_service.bluesky import NXWriter
 from nexus_writer_service.model.verdict import Outcome
+from nexus_writer_service.service.scribe import Scribe
 
 
 def test_a_run_is_in_its_file_with_a_verdict(writer):
@@ -71,6 +72,15 @@ def test_points_that_were_gathered_wait_for_no_tick(writer, monkeypatch):
         wait_for(shown)
     feed(writer, [run.stop()])
     assert only(writer.wait_writer()).ok
+
+
+def test_documents_that_are_taken_sooner_wait_for_the_next_commit(writer, monkeypatch):
+    asked: list[Scribe] = []
+    monkeypatch.setattr("nexus_writer_service.bluesky.engine._COMMIT", 1e9)
+    monkeypatch.setattr(Scribe, "commit", asked.append)
+    feed(writer, scan(Run()))
+    assert only(writer.wait_writer()).ok
+    assert asked == []
 
 
 def test_runs_that_are_open_at_once_have_files_of_their_own(writer):

@@ -58,10 +58,14 @@ def numbers(events):
 
 
 def test_floats_are_kept_as_numbers():
-    (batch,) = OneStream().gathered(*[BOTH] * (BLOCK + 3)).parts()
-    assert [*batch.numbers] == list(range(1, BLOCK + 4))
+    count = 2 * BLOCK + 3
+    data = [{"a": number / 2, "b": -1.0 - number} for number in range(count)]
+    (batch,) = OneStream().gathered(*data).parts()
+    assert [*batch.numbers] == list(range(1, count + 1))
     assert {key: column.dtype for key, column in batch.data.items()} == dict.fromkeys(KEYS, float)
-    assert batch.data["b"].tolist() == [2.0] * (BLOCK + 3)
+    for key in KEYS:
+        assert batch.data[key].tolist() == [one[key] for one in data]
+        assert len(batch.stamps[key]) == count
 
 
 @pytest.mark.parametrize("value", [1, True, np.float64(1.5), np.float32(1.5), "1.5", None])
