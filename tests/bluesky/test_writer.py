@@ -75,9 +75,9 @@ def test_points_that_were_gathered_wait_for_no_tick(writer, monkeypatch):
 
 
 def test_documents_that_are_taken_sooner_wait_for_the_next_commit(writer, monkeypatch):
-    asked: list[Scribe] = []
+    asked: list[str] = []
     monkeypatch.setattr("nexus_writer_service.bluesky.engine._COMMIT", 1e9)
-    monkeypatch.setattr(Scribe, "commit", asked.append)
+    monkeypatch.setattr(Scribe, "commit", lambda _: asked.append("a commit"))
     feed(writer, scan(Run()))
     assert only(writer.wait_writer()).ok
     assert asked == []
