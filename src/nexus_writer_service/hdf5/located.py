@@ -97,8 +97,8 @@ class Located(Stack):
             if self._learned is None:
                 self._learned = dtype, shape
                 self._due = True
-            self._present[path, data_path] = ready
             if shape and ready >= entries:
+                self._present[path, data_path] = ready
                 del self._unseen[path, data_path]
 
     def missing_files(self) -> tuple[str, ...]:
