@@ -48,6 +48,16 @@ class Both:
         assert all(a + len(x) < b for (a, x), (b, _) in pairwise(runs))
         assert b"".join(x for _, x in runs) == b"".join(bytes(x) for _, x in held)
         assert bool(self.extents) == bool(held)
+        whole = list(self.extents.pieces(len(held) + 1))
+        assert [(address, b"".join(pieces)) for address, pieces in whole] == runs
+        for most in (1, 2):
+            parts = list(self.extents.pieces(most))
+            assert all(0 < len(pieces) <= most for _, pieces in parts)
+            assert [
+                (first + len(b"".join(pieces[:number])), data)
+                for first, pieces in parts
+                for number, data in enumerate(pieces)
+            ] == held
 
 
 @given(st.lists(st.one_of(put, put, put, cut, look), max_size=30))

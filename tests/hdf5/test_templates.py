@@ -101,10 +101,15 @@ def test_points_of_a_scan_do_not_get_into_the_groups_of_the_next_one(tmp_path):
 
 def test_a_file_holds_no_template(tmp_path):
     file = NexusFile.open(str(tmp_path / "file.h5"))
+
+    def open_groups():
+        file.edit(lambda root: None)  # lets go of groups that are likely to be entered again
+        return h5py.h5f.get_obj_count(file._file.h5.id, h5py.h5f.OBJ_GROUP)
+
     file.merge(root(instrument=channels(10, detector())))
-    groups = h5py.h5f.get_obj_count(file._file.h5.id, h5py.h5f.OBJ_GROUP)
+    groups = open_groups()
     file.merge(root(other=channels(10, detector())))
-    assert h5py.h5f.get_obj_count(file._file.h5.id, h5py.h5f.OBJ_GROUP) == groups
+    assert open_groups() == groups
     file.close()
 
 

@@ -2,9 +2,12 @@
 
 import os
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 Bytes = bytes | memoryview
+
+MOST_PIECES: Final = 1000
+"""Pieces that the system takes in one call: IOV_MAX is 1024 on Linux."""
 
 Step = Literal["new", "data", "journal", "apply", "clear", "preamble"]
 """What is written: a new file, new bytes at its end, a record, its bytes in place, its end, what a
@@ -20,7 +23,7 @@ class Disk:
         Args:
             step: what for.
             descriptor: of the file.
-            pieces: 1000 at most.
+            pieces: ``MOST_PIECES`` at most.
             address: of the first byte.
         """
         written = self.write_some(descriptor, pieces, address)

@@ -7,7 +7,7 @@ import h5py
 
 from nexus_writer_service.hdf5.failures import FAILURES
 from nexus_writer_service.hdf5.growing import GrowingDatasets
-from nexus_writer_service.hdf5.known_groups import KnownGroups
+from nexus_writer_service.hdf5.known import Known
 from nexus_writer_service.hdf5.merge import Merge
 from nexus_writer_service.hdf5.templates import Templates
 from nexus_writer_service.model.tree import Group
@@ -25,7 +25,7 @@ def merge_into(group: h5py.Group, tree: Group) -> tuple[str, ...]:
     """
     place = f"{group.file.name}{group.name}".replace("//", "/")
     growing = GrowingDatasets(group.file.id, place, _no_time)
-    merge = Merge(place, growing, KnownGroups(group.id), Templates())
+    merge = Merge(place, growing, Known(group.id), Templates())
     merge.root(group.id, tree)
     return tuple(merge.problems)
 

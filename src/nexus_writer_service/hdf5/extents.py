@@ -137,6 +137,26 @@ class Extents:
         self._noted, self._starts, self._data = {}, [], {}
         self._stop = self.nbytes = 0
 
+    def pieces(self, most: int) -> Iterator[tuple[int, list[Bytes]]]:
+        """What lies without a gap, as it was put, in order of the addresses.
+
+        Args:
+            most: pieces of one address; more than so many follow with the address of the next.
+        """
+        self._make_order()
+        together: list[Bytes] = []
+        first = stop = -1
+        for start in self._starts:
+            data = self._data[start]
+            if start != stop or len(together) == most:
+                if together:
+                    yield first, together
+                first, together = start, []
+            together.append(data)
+            stop = start + len(data)
+        if together:
+            yield first, together
+
     def runs(self) -> list[tuple[int, memoryview]]:
         """What lies without a gap, as one piece each, in order of the addresses."""
         self._make_order()

@@ -16,7 +16,7 @@ from nexus_writer_service.hdf5.external import Clock
 from nexus_writer_service.hdf5.failures import FAILURES, file_error
 from nexus_writer_service.hdf5.growing import GrowingDatasets
 from nexus_writer_service.hdf5.held import HeldBytes
-from nexus_writer_service.hdf5.known_groups import KnownGroups
+from nexus_writer_service.hdf5.known import Known
 from nexus_writer_service.hdf5.merge import Kind, Merge, kind_of
 from nexus_writer_service.hdf5.options import FileOptions
 from nexus_writer_service.hdf5.templates import Templates
@@ -44,7 +44,7 @@ class NexusFile:
         """Absolute path of the file."""
         self._file = file
         self._growing = GrowingDatasets(file.root, file.path, clock, held)
-        self._known = KnownGroups(file.root)
+        self._known = Known(file.root)
         self._templates = templates or Templates()
         self._changed = False
         self._closed = False

@@ -19,7 +19,7 @@ from typing import Final, Self
 from zlib import crc32
 
 from nexus_writer_service.hdf5.claim import claim_journal
-from nexus_writer_service.hdf5.disk import Disk
+from nexus_writer_service.hdf5.disk import MOST_PIECES, Disk
 from nexus_writer_service.hdf5.record import MAGIC, Record, decode, encode
 
 _PREAMBLE: Final = struct.Struct("<8sII")
@@ -31,8 +31,6 @@ _RESERVE: Final = 4 << 20
 """Bytes reserved on the disk: the changes of a commit of a thousand datasets are about half."""
 MOST: Final = 64 << 20
 """Bytes above which readers cannot keep commits in the journal, and to which it shrinks."""
-_MOST_PIECES: Final = 1000
-"""Pieces that the system takes in one call: IOV_MAX is 1024 on Linux."""
 _NO_RECORD: Final = bytes(len(MAGIC))
 
 
@@ -130,7 +128,7 @@ class Journal:
         pieces = iter(encode(replace(record, number=self._number + 1)))
         address = START + self.nbytes
         try:
-            while part := list(islice(pieces, _MOST_PIECES)):
+            while part := list(islice(pieces, MOST_PIECES)):
                 self._disk.write("journal", self.descriptor, part, address)
                 address += sum(map(len, part))
             if sync:

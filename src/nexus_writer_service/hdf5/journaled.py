@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from nexus_writer_service.errors import FileError
-from nexus_writer_service.hdf5.disk import Disk
+from nexus_writer_service.hdf5.disk import MOST_PIECES, Disk
 from nexus_writer_service.hdf5.extents import Extents
 from nexus_writer_service.hdf5.journal import MOST, Journal
 from nexus_writer_service.hdf5.lease import Lease
@@ -170,9 +170,9 @@ class JournaledFile:
 
     def _bring_new(self) -> None:
         self._refused = bool(self._new)  # until all is on the disk
-        for address, data in self._new.runs():
-            self._disk.write("data", self._descriptor, [data], address)
-            self._size = max(self._size, address + len(data))
+        for address, pieces in self._new.pieces(MOST_PIECES):
+            self._disk.write("data", self._descriptor, pieces, address)
+            self._size = max(self._size, address + sum(map(len, pieces)))
         self._new.clear()
         self._refused = False
 

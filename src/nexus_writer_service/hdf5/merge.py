@@ -16,7 +16,7 @@ from nexus_writer_service.errors import DatasetError
 from nexus_writer_service.hdf5.external_binary import create_external
 from nexus_writer_service.hdf5.failures import FAILURES, RefusedError, cause, cure
 from nexus_writer_service.hdf5.growing import GrowingDatasets, GrowingNode
-from nexus_writer_service.hdf5.known_groups import KnownGroups
+from nexus_writer_service.hdf5.known import Known
 from nexus_writer_service.hdf5.templates import Likeness, Templates, likeness, without
 from nexus_writer_service.hdf5.values import (
     as_array,
@@ -79,12 +79,12 @@ class Merge:
     Args:
         file: path of the file, for messages.
         growing: takes the datasets that grow.
-        known: groups that earlier merges have entered; added to.
+        known: what earlier merges have met; added to.
         templates: of groups that are made again and again; added to.
     """
 
     def __init__(
-        self, file: str, growing: GrowingDatasets, known: KnownGroups, templates: Templates
+        self, file: str, growing: GrowingDatasets, known: Known, templates: Templates
     ) -> None:
         self.problems: list[str] = []
         """What could not be written, with path, cause and cure."""
@@ -133,7 +133,9 @@ class Merge:
             if isinstance(node, Group) and (known := self._known.get(path)):
                 self._known_group(*known, path, node)
                 return
-            kind = Kind.NOTHING if new else kind_of(here, name)
+            if isinstance(node, Dataset) and self._known.has(path, node):
+                return
+            kind = Kind.NOTHING if new else self._kind_of(here, path, name)
             if isinstance(node, Instead):
                 self._instead(here, path, name, node.node, kind)
                 return
@@ -152,6 +154,9 @@ class Merge:
                     self._link(here, path, node, kind)
         except FAILURES as error:
             self._problem(path, error)
+
+    def _kind_of(self, here: Any, path: str, name: str) -> Kind:
+        return Kind.DATASET if path in self._known else kind_of(here, name)
 
     def _problem(self, path: str, error: BaseException) -> None:
         if isinstance(error, DatasetError):
@@ -212,7 +217,11 @@ class Merge:
 
     def _made_group(self, here: Any, path: str, name: str, node: Group) -> None:
         key, properties = link_name(name)
-        self._merge_group(h5g.create(here, key, properties), path, node, new=True)
+        group = h5g.create(here, key, properties)
+        self._merge_group(group, path, node, new=True)
+        nx_class = node.attributes.get("NX_class")
+        if isinstance(nx_class, str):
+            self._known.add(path, group, nx_class)
 
     def _rest(self, here: Any, path: str, name: str, like: Likeness) -> None:
         """Merge what a template does not have."""
@@ -227,11 +236,12 @@ class Merge:
         _refuse_group(path, kind)
         self._growing.forget(path)
         old = h5d.open(here, path.rpartition("/")[2].encode()) if kind is Kind.DATASET else None
-        if old is not None and fits_in_place(old, array):
+        if old is not None and (self._known.takes(path, array) or fits_in_place(old, array)):
             write_all(old, array)
             self._attributes(old, path, node.attributes)
         else:
             self._put(here, path, new_dataset(here, array), node.attributes, kind)
+        self._known.put(path, node, array)
 
     def _instead(self, here: Any, path: str, name: str, node: Node | None, kind: Kind) -> None:
         if kind is not Kind.NOTHING:
@@ -271,6 +281,7 @@ class Merge:
 
     def _put(self, here: Any, path: str, dataset: Any, attributes: Attributes, kind: Kind) -> None:
         """Link a new dataset, which keeps the attributes of the one whose place it takes."""
+        self._known.forget(path)
         name = path.rpartition("/")[2]
         if kind is Kind.DATASET:
             copy_attributes(h5d.open(here, name.encode()), dataset)
@@ -285,6 +296,7 @@ class Merge:
             raise RefusedError(f"{path} is a group, which a link never takes the place of")
         elif _target(here, key) != _wanted_target(node):
             self._growing.forget(path)
+            self._known.forget(path)
             here.unlink(key)
             _create_link(here, key, node, properties)
 

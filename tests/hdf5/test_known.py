@@ -7,7 +7,7 @@ from tests.support_hdf5 import root, seen, stream
 
 from nexus_writer_service.hdf5.failures import FAILURES
 from nexus_writer_service.hdf5.file import NexusFile
-from nexus_writer_service.hdf5.known_groups import KnownGroups
+from nexus_writer_service.hdf5.known import Known
 from nexus_writer_service.model.tree import Dataset, Group, Instead
 
 pytestmark = pytest.mark.nonconforming("trees that try the file, not NeXus")
@@ -21,7 +21,7 @@ def h5file(tmp_path):
 
 @pytest.fixture
 def known(h5file):
-    known = KnownGroups(h5file.id)
+    known = Known(h5file.id)
     yield known
     known.close()
 
