@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 from tests.support_bluesky import EPOCH, Run, feed, only, scan, values
+from tests.support_same_file import TIMES, differences
 from tests.support_waiting import wait_for
 
 from nexus_writer_service.bluesky import NXWriter
@@ -53,6 +54,46 @@ def test_the_file_is_there_at_the_start_and_points_show_while_the_run_goes_on(wr
         assert "end_time" not in file["entry"]
     feed(writer, [run.stop()])
     assert only(writer.wait_writer()).ok
+
+
+def test_runs_that_follow_each_other_are_as_those_of_writers_of_their_own(writer, tmp_path):
+    def written(by, number, name):
+        run = Run(number, title=f"run {number}", detectors=["det", "a", "b"])
+        keys = {key: {"units": "mm" if number % 2 else "s"} for key in ("det", "motor", "a", "b")}
+        descriptor = run.descriptor(keys)
+        data = {key: number + 0.5 for key in keys}
+        by.file_name = tmp_path / name
+        feed(by, [run.start(), descriptor, run.event(descriptor, **data), run.stop()])
+        result = only(by.wait_writer())
+        assert result.ok
+        return result.file
+
+    for number in range(1, 6):
+        together, alone = written(writer, number, "x.h5"), written(NXWriter(), number, "y.h5")
+        ignored = TIMES - {"start_time", "end_time"} | {"file_name"}
+        assert differences(together, alone, ignored=ignored) == []
+        together.unlink()
+        alone.unlink()
+
+
+def test_a_data_key_comes_with_its_first_value_and_its_group_is_never_without(writer):
+    run = Run()
+    descriptor = run.descriptor(["det", "late"])
+    feed(writer, [run.start(), descriptor])
+    path = writer.make_file_name()
+
+    def keys():
+        with h5py.File(path, "r", locking=False) as file:
+            stream = file.get("entry/instrument/bluesky/streams/primary", {})
+            return {key: "value" in stream[key] for key in stream}
+
+    wait_for(path.exists)
+    feed(writer, [run.event(descriptor, det=1.0)])
+    wait_for(lambda: keys() == {"det": True})
+    feed(writer, [run.event(descriptor, det=2.0, late=3.0)])
+    wait_for(lambda: keys() == {"det": True, "late": True})
+    feed(writer, [run.stop()])
+    only(writer.wait_writer())
 
 
 def test_points_that_were_gathered_wait_for_no_tick(writer, monkeypatch):

@@ -41,6 +41,12 @@ VALUES = {
     "scalar": (np.float64(0), np.zeros(1)),
     "texts": (np.array(["a"], object), np.array([["a"]], object)),
 }
+TEXTS = {
+    "texts": ("/a/b", "/a/c"),
+    "longer text": ("a", "a" * 10_000),
+    "no text": ("a", ""),
+    "subclass": ("a", np.str_("b")),
+}
 STREAMS = {
     "type": (stream("f4"), stream("f8")),
     "order of bytes": (stream("<f4"), stream(">f4")),
@@ -89,11 +95,12 @@ def test_groups_whose_datasets_differ(tmp_path, pair):
     assert made_alike_and_one_by_one(tmp_path, one, other) == []
 
 
+@pytest.mark.parametrize("name", ["a", "target"])
 @pytest.mark.parametrize("owner", ["group", "group within", "dataset", "text", "stream"])
-@pytest.mark.parametrize("pair", **named(VALUES))
-def test_groups_whose_attributes_differ(tmp_path, pair, owner):
+@pytest.mark.parametrize("pair", **named(VALUES | TEXTS))
+def test_groups_whose_attributes_differ(tmp_path, pair, owner, name):
     def make(value):
-        attributes = {"a": value, "b": "same"}
+        attributes = {name: value, "b": "same", "long_name": "same"}
         match owner:
             case "group":
                 return Group({"data": Dataset(1)}, attributes)
@@ -140,7 +147,47 @@ def test_groups_whose_values_are_swapped(tmp_path, values):
     assert made_alike_and_one_by_one(tmp_path, kind(*values), kind(*reversed(values))) == []
 
 
+@pytest.mark.parametrize("names", [("target", "long_name"), ("long_name", "target")])
+def test_groups_whose_own_attributes_are_swapped(tmp_path, names):
+    def make(*texts):
+        attributes = dict(zip(names, texts, strict=True))
+        within = Group({"x": Dataset(1, attributes)}, attributes)
+        return Group({"data": stream(attributes=attributes), "g": within}, attributes)
+
+    assert made_alike_and_one_by_one(tmp_path, make("a", "b"), make("b", "a")) == []
+
+
+def test_groups_that_differ_in_their_targets_are_copies(tmp_path, monkeypatch):
+    copied = []
+    copy = Templates.copy
+    monkeypatch.setattr(Templates, "copy", lambda *given: copied.append(copy(*given)) or copied[-1])
+    file = NexusFile.open(str(tmp_path / "file.h5"))
+    for name in "abcd":
+        data = stream(attributes={"target": f"/{name}/data", "units": "mm"})
+        assert file.merge(root(**{name: Group({"data": data}, {"target": f"/{name}"})})) == ()
+    file.close()
+    assert copied == [False, False, True, True]
+
+
 # ------------------------------------------------------------------------------------ what fails
+
+
+def test_a_target_that_hdf5_refuses_costs_itself_also_where_all_else_is_copied(tmp_path):
+    file = NexusFile.open(str(tmp_path / "file.h5"))
+
+    def kind(text):
+        return Group({"data": stream(attributes={"target": text, "units": "mm"})})
+
+    assert file.merge(root(a=kind("a"), b=kind("b"), c=kind("c"))) == ()
+    (problem,) = file.merge(root(d=kind("zero \0 inside")))
+    assert "/d/data@target" in problem
+    assert file.merge(root(e=kind("e"))) == ()
+    file.append("/d/data", 0, [np.arange(3.0)])
+    file.close()
+    with h5py.File(file.path) as read:
+        assert read["d/data"][()].tolist() == [0, 1, 2]
+        found = [dict(read[name]["data"].attrs) for name in "abcde"]
+    assert found == [{"units": "mm", "target": "" if name == "d" else name} for name in "abcde"]
 
 
 def test_a_value_that_hdf5_refuses_costs_itself_also_where_all_else_is_copied(tmp_path):

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ from nexus_writer_service.bluesky.targets import Targets
 from nexus_writer_service.errors import DecodeError, FileError, WriterError
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.hdf5.options import FileOptions
+from nexus_writer_service.hdf5.templates import Templates
 from nexus_writer_service.layout.bluesky import BlueskyOptions, plan
 from nexus_writer_service.layout.plan import ScanPlan
 from nexus_writer_service.model.description import ScanDescription
@@ -33,7 +34,7 @@ from nexus_writer_service.service.profiling import Profiler
 from nexus_writer_service.service.scribe import Scribe
 from nexus_writer_service.service.status import ScanStatus, StatusBoard
 from nexus_writer_service.service.surroundings import Surroundings
-from nexus_writer_service.sources.bluesky.documents import Translator
+from nexus_writer_service.sources.bluesky.documents import Translator, together
 from nexus_writer_service.sources.bluesky.files import PathMap
 
 _log = logging.getLogger(__name__)
@@ -101,6 +102,8 @@ class Engine:
         that begin when no other one is being written."""
         self.file_options = FileOptions()
         """How files are kept safe; likewise."""
+        self.templates = Templates()
+        """Of groups, which runs that follow each other share."""
         self._face = face
         self.version = version("nexus_writer_service")  # takes long: not when a run begins
         self._queue = DocumentQueue()
@@ -244,7 +247,7 @@ class Engine:
 
     def _restyled(self, events: list[ScanEvent]) -> Iterator[ScanEvent]:
         """Before a run ends it is planned anew if its options are not those of its start."""
-        for event in _together(events):
+        for event in together(events):
             if isinstance(event, Ended) and event.key in self._open:
                 one = self._open[event.key]
                 if one.restyled:
@@ -347,22 +350,6 @@ class Engine:
         self._tell(status.key, one.begin, RunResult(status.key, file, verdict, error))
 
 
-def _together(events: list[ScanEvent]) -> Iterator[ScanEvent]:
-    """Descriptions of a run that follow each other as one: each costs a plan and a merge."""
-    held: Extended | None = None
-    for event in events:
-        if held is not None and isinstance(event, Extended) and event.key == held.key:
-            warnings, problems = held.warnings + event.warnings, held.problems + event.problems
-            event = replace(event, warnings=warnings, problems=problems)  # noqa: PLW2901
-        elif held is not None:
-            yield held
-        held = event if isinstance(event, Extended) else None
-        if held is None:
-            yield event
-    if held is not None:
-        yield held
-
-
 class _Service:
     """The scribe and what it needs, started."""
 
@@ -375,7 +362,7 @@ class _Service:
     ) -> None:
         self._disk = DiskWatch(required=0)
         around = Surroundings(
-            files=FilePool((), engine.file_options),
+            files=FilePool((), engine.file_options, templates=engine.templates),
             board=StatusBoard(),
             clock=SystemClock(),
             disk=self._disk,

@@ -5,17 +5,18 @@ what the last one made, with other values. The second of its kind is kept as a t
 in memory, so that no file holds any. A copy gets those values that are not the template's.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, groupby
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
 from h5py import h5d, h5f, h5o, h5p
 
 from nexus_writer_service.hdf5.failures import FAILURES
-from nexus_writer_service.hdf5.values import as_array, link_name, write_all
+from nexus_writer_service.hdf5.values import as_array, link_name, replace_text, write_all
 from nexus_writer_service.model.tree import (
     Attributes,
     Dataset,
@@ -26,6 +27,8 @@ from nexus_writer_service.model.tree import (
     Value,
 )
 
+_OWN: Final = frozenset(("target", "long_name"))
+"""Attributes by which nodes differ that are alike otherwise; where they are texts."""
 _LARGEST: Final = 1024
 """Bytes of an array, or characters, above which a value is not kept in a template."""
 _MOST_CHILDREN: Final = 1000
@@ -43,6 +46,8 @@ class Likeness:
     key: Hashable = None
     values: list[tuple[str, Hashable, Value]] = field(default_factory=list)
     """Datasets whose value may be another one: path, what tells values apart, value."""
+    texts: list[tuple[str, str, str]] = field(default_factory=list)
+    """Attributes whose text may be another one: path of what has it, name, text."""
     streams: list[tuple[str, StreamDataset]] = field(default_factory=list)
     """Datasets that grow, without a point."""
     groups: list[tuple[str, str]] = field(default_factory=list)
@@ -50,6 +55,17 @@ class Likeness:
     entered again."""
     rest: list[tuple[str, str, Node]] = field(default_factory=list)
     """What no template has: path of the group, name, node."""
+
+    def take(self, path: str, stamp: Hashable, value: Value, attributes: Attributes) -> None:
+        """Take in a dataset whose value may be another one."""
+        self.values.append((path, stamp, value))
+        self.say(path, attributes)
+
+    def say(self, path: str, attributes: Attributes) -> None:
+        """Take in the attributes whose text may be another one."""
+        for name, text in attributes.items():
+            if name in _OWN and type(text) is str:
+                self.texts.append((path, name, text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +75,7 @@ class _Template:
     name: bytes
     values: tuple[Hashable, ...]
     """What tells its values from others."""
+    texts: tuple[str, ...]
 
 
 class Templates:
@@ -91,6 +108,8 @@ class Templates:
                 if stamp != known:
                     dataset = h5d.open(here, f"{name}/{path}".encode())
                     write_all(dataset, as_array(value))
+            texts = zip(like.texts, template.texts, strict=True)
+            _say(here, name, [one for one, known in texts if one[2] != known])
         except FAILURES:
             self.clear()  # to make it the long way costs time only
             with suppress(*FAILURES):
@@ -125,13 +144,22 @@ class Templates:
                 self._file = _file_in_memory(b"templates-%x" % id(self))
             h5o.copy(here, name.encode(), self._file, template)
             stamps = tuple(stamp for _, stamp, _ in like.values)
-            self._templates[like.key] = _Template(template, stamps)
+            texts = tuple(text for _, _, text in like.texts)
+            self._templates[like.key] = _Template(template, stamps, texts)
 
     def clear(self) -> None:
         """Let go of all templates."""
         self._templates.clear()
         self._numbers = count()
         self._file = None
+
+
+def _say(here: Any, name: str, texts: Iterable[tuple[str, str, str]]) -> None:
+    """Give attributes of what is in the group ``name`` other texts."""
+    for path, of_path in groupby(texts, itemgetter(0)):
+        owner = h5o.open(here, (f"{name}/{path}" if path else name).encode())
+        for _, attribute, text in of_path:
+            replace_text(owner, attribute, text)
 
 
 def _file_in_memory(name: bytes) -> Any:
@@ -171,6 +199,7 @@ def _group(node: Group, above: str, found: Likeness) -> Hashable | None:
     attributes = _attributes(node.attributes)
     if attributes is None or len(node.children) > _MOST_CHILDREN:
         return None
+    found.say(above.rstrip("/"), node.attributes)
     children = []
     nested = above != ""
     for name, child in node.children.items():
@@ -197,6 +226,7 @@ def _child(node: Node, path: str, found: Likeness) -> Hashable | None:
             if attributes is None:
                 return None
             found.streams.append((path, node))
+            found.say(path, node.attributes)
             fill = repr(node.fill)
             shape = (node.dtype, node.sample, node.scan, node.chunks, node.filters, fill)
             return shape, attributes
@@ -216,7 +246,7 @@ def _dataset(node: Dataset, path: str, found: Likeness) -> Hashable | None:
     if type(value) is str:
         if len(value) > _LARGEST:
             return None
-        found.values.append((path, value, value))
+        found.take(path, value, value, node.attributes)
         return "", attributes
     try:
         array = as_array(value)
@@ -228,16 +258,19 @@ def _dataset(node: Dataset, path: str, found: Likeness) -> Hashable | None:
     stamp = tuple(array.ravel().tolist()) if text else array.tobytes()
     if text and sum(map(len, stamp)) > _LARGEST:
         return None
-    found.values.append((path, stamp, array))
+    found.take(path, stamp, array, node.attributes)
     return "text" if text else array.dtype, array.shape, attributes
 
 
 def _attributes(attributes: Attributes) -> Hashable | None:
     found = []
     for name, value in attributes.items():
-        like = value if type(value) is str else _value(value)
-        if like is None:
-            return None
+        if type(value) is not str:
+            like = _value(value)
+            if like is None:
+                return None
+        else:
+            like = str if name in _OWN else value
         found.append((name, like))
     return tuple(found)
 

@@ -121,6 +121,12 @@ def set_attribute(owner: Any, name: str, value: Value, *, new: bool = False) -> 
         attribute.write(array, memory_type(array.dtype))
 
 
+def replace_text(owner: Any, name: str, text: str) -> None:
+    """Give an attribute, which is known to be a text, another one (low-level identifier)."""
+    attribute = h5a.open(owner, name.encode())
+    attribute.write(np.array(text, dtype=TEXT), memory_type(TEXT))
+
+
 def get_text_attribute(owner: Any, name: str) -> str | None:
     """A text attribute; None when there is none of that name."""
     if not h5a.exists(owner, name.encode()):

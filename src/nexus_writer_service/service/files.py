@@ -26,6 +26,7 @@ class FilePool:
         options: how files are kept safe.
         disk: how files are changed; the system's by default.
         clock: says when a file that another process has is tried again.
+        templates: of groups that are made again and again; its own by default.
     """
 
     def __init__(
@@ -34,11 +35,12 @@ class FilePool:
         options: FileOptions | None = None,
         disk: Disk | None = None,
         clock: Clock | None = None,
+        templates: Templates | None = None,
     ) -> None:
         self._options = options
         self._disk = disk
         self._held = HeldBytes()
-        self._templates = Templates()
+        self._templates = templates or Templates()
         self._roots = tuple(os.path.realpath(root) for root in roots)
         self._files: dict[str, NexusFile] = {}
         self._users: dict[str, int] = {}

@@ -9,7 +9,7 @@ from nexus_writer_service.errors import LayoutError
 from nexus_writer_service.layout.bluesky import nxdata, parts
 from nexus_writer_service.layout.bluesky.names import ENTRY, INSTRUMENT, STREAMS
 from nexus_writer_service.layout.bluesky.options import BlueskyOptions
-from nexus_writer_service.layout.bluesky.streams import values_of
+from nexus_writer_service.layout.bluesky.streams import values_of, with_values
 from nexus_writer_service.layout.bluesky.templates import templates
 from nexus_writer_service.layout.bluesky.view import View
 from nexus_writer_service.layout.plan import OneFilePlan, Place, Trees
@@ -129,7 +129,7 @@ class BlueskyPlan(OneFilePlan):
 
     def start(self, now: datetime) -> Trees:
         """All that is known by now but for values, and was not before."""
-        return {self._file: news(self.tree, self._known)}
+        return {self._file: with_values(news(self.tree, self._known))}
 
     @cached_property
     def tree(self) -> Group:

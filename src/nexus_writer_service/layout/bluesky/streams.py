@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -56,6 +57,34 @@ def streams(view: View) -> Group:
         uid = attribute(stream.descriptors[0].get("uid", ""))
         found[view.stream_names[name]] = note(path, children, uid=uid)
     return Group(found)
+
+
+def with_values(tree: Group, path: str = STREAMS) -> Group:
+    """A tree without new data keys of which it has nothing: their first values bring them.
+
+    Args:
+        tree: of a run; what is new in it.
+        path: of the streams in it.
+    """
+    name, _, below = path.strip("/").partition("/")
+    children = dict(tree.children)
+    found = children.get(name)
+    if isinstance(found, Group):
+        children[name] = with_values(found, below) if below else _streams_with_values(found)
+    return replace(tree, children=children)
+
+
+def _streams_with_values(tree: Group) -> Group:
+    streams = dict(tree.children)
+    for name, stream in streams.items():
+        if isinstance(stream, Group):
+            keys = {
+                key: node
+                for key, node in stream.children.items()
+                if not isinstance(node, Group) or node.children or "NX_class" not in node.attributes
+            }
+            streams[name] = replace(stream, children=keys)
+    return replace(tree, children=streams)
 
 
 def values_of(view: View) -> Mapping[ChannelName, tuple[str, Group]]:

@@ -5,11 +5,12 @@ costs itself, and its run is told; a document of no known run is told to the log
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from nexus_writer_service.errors import DecodeError
-from nexus_writer_service.model.events import Announced, Prepared, ScanEvent
+from nexus_writer_service.model.events import Announced, Extended, Prepared, ScanEvent
 from nexus_writer_service.sources.bluesky.batches import EVENTS, Events
 from nexus_writer_service.sources.bluesky.files import Locate, PathMap
 from nexus_writer_service.sources.bluesky.runs import Files, RunState, begin
@@ -200,3 +201,19 @@ def _name_of(document: Any) -> str:
     if not isinstance(document, Mapping):
         return f"of type {type(document).__name__}"
     return str(document.get("uid") or document.get("datum_id") or "without a uid")
+
+
+def together(events: Iterable[ScanEvent]) -> Iterator[ScanEvent]:
+    """Descriptions of a run that follow each other as one: each costs a plan and a merge."""
+    held: Extended | None = None
+    for event in events:
+        if held is not None and isinstance(event, Extended) and event.key == held.key:
+            warnings, problems = held.warnings + event.warnings, held.problems + event.problems
+            event = replace(event, warnings=warnings, problems=problems)  # noqa: PLW2901
+        elif held is not None:
+            yield held
+        held = event if isinstance(event, Extended) else None
+        if held is None:
+            yield event
+    if held is not None:
+        yield held
