@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from nexus_writer_service.bluesky.queue import DocumentQueue
-from nexus_writer_service.sources.bluesky.batches import EVENTS, Batch
+from nexus_writer_service.sources.bluesky.batches import EVENTS
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Events are accounted for soon, so that few of them are beyond a budget."""
+    monkeypatch.setattr("nexus_writer_service.sources.bluesky.batches.BLOCK", 64)
 
 
 def event(number, size=100):
@@ -87,12 +93,16 @@ def test_an_urgent_document_is_not_gathered_with_others(name):
     thread.join()
 
 
-def test_events_of_many_threads_are_all_there():
+@pytest.mark.parametrize("gathered", [False, True])
+def test_events_of_many_threads_are_all_there(gathered):
     queue = DocumentQueue(budget=50_000)
+    if gathered:
+        queue.put(("descriptor", described("d"), None))
+        queue.take(0.0, 0.0)
 
     def put(first):
         for number in range(first, first + 500):
-            queue.put_event(event(number))
+            queue.put_event(small("d", number) if gathered else event(number))
 
     threads = [threading.Thread(target=put, args=(first,)) for first in (0, 1000, 2000)]
     for thread in threads:
@@ -101,22 +111,18 @@ def test_events_of_many_threads_are_all_there():
     while any(thread.is_alive() for thread in threads) or len(queue):
         found += queue.take(0.05, 0.0)
     expected = [*range(500), *range(1000, 1500), *range(2000, 2500)]
-    assert sorted(numbers(found)) == expected
-    assert [number for number in numbers(found) if number < 500] == list(range(500))
+    assert sorted(told(found)) == expected
+    if not gathered:
+        assert [number for number in told(found) if number < 500] == list(range(500))
 
 
 def told(items):
     """The numbers of events, also of those that were gathered."""
     for name, document, _ in items:
         if name == EVENTS:
-            for part in document.parts():
-                yield from part.numbers if isinstance(part, Batch) else numbers_of(part)
+            yield from document.batch().numbers
         elif name == "event":
             yield document["seq_num"]
-
-
-def numbers_of(documents):
-    return [document["seq_num"] for document in documents]
 
 
 def described(uid, stream="primary") -> dict[str, Any]:
@@ -132,6 +138,7 @@ def small(uid, number):
     [(19_000, 1 << 25, 0), (50_000, 1 << 25, 2), (19_000, 100_000, 0), (50_000, 100_000, 156)],
     ids=["slow", "flood", "slow, taken", "flood, taken"],
 )
+@pytest.mark.usefixtures("small_blocks")
 def test_who_floods_it_with_events_pauses_now_and_then(rate, budget, pauses, monkeypatch):
     now = 0.0
     slept: list[float] = []
@@ -151,6 +158,7 @@ def test_who_floods_it_with_events_pauses_now_and_then(rate, budget, pauses, mon
     assert list(told([*found, *taken(queue)])) == list(range(20_000))
 
 
+@pytest.mark.usefixtures("small_blocks")
 def test_events_that_wait_in_the_file_wait_there_together():
     queue = DocumentQueue(budget=100_000)
     queue.put(("descriptor", described("d"), None))
@@ -169,6 +177,7 @@ def test_events_that_wait_in_the_file_wait_there_together():
 
 
 @pytest.mark.parametrize("every", [1, 3, 7])
+@pytest.mark.usefixtures("small_blocks")
 def test_streams_that_take_turns_wait_in_the_file_in_order(every, monkeypatch):
     monkeypatch.setattr("nexus_writer_service.bluesky.queue._TOGETHER", 3000)
     queue = DocumentQueue(budget=5000)
@@ -192,6 +201,7 @@ def test_streams_that_take_turns_wait_in_the_file_in_order(every, monkeypatch):
     assert found["b"] == [number for number in range(2000) if number // every % 2 == 1]
 
 
+@pytest.mark.usefixtures("small_blocks")
 def test_events_that_the_file_does_not_take_stay_in_memory_in_order(monkeypatch):
     def refuse(**_):
         raise OSError(28, "No space left on device")
@@ -208,6 +218,7 @@ def test_events_that_the_file_does_not_take_stay_in_memory_in_order(monkeypatch)
 
 
 @pytest.mark.parametrize("budget", range(4000, 7000, 100))
+@pytest.mark.usefixtures("small_blocks")
 def test_events_never_overtake_those_of_their_stream_that_wait_in_the_file(budget):
     queue = DocumentQueue(budget)
     for uid in ("d", "e"):
@@ -216,3 +227,14 @@ def test_events_never_overtake_those_of_their_stream_that_wait_in_the_file(budge
         # Of another descriptor now and then, as of a device that is configured anew.
         queue.put_event(small("e" if number % 36 == 35 else "d", number))
     assert list(told(taken(queue))) == list(range(100))
+
+
+def test_large_events_are_accounted_for_before_they_are_many():
+    queue = DocumentQueue()
+    queue.put(("descriptor", described("d"), None))
+    images = 100
+    for number in range(images):  # 50 KB each: as many as are packed at most would take 25 MB
+        image = {"x": np.zeros(6250)}
+        queue.put_event({"descriptor": "d", "seq_num": number, "data": image, "timestamps": image})
+        assert queue._held > (number - 10) * 50_000
+    assert list(told(taken(queue))) == list(range(images))

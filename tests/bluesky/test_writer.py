@@ -61,7 +61,7 @@ def test_runs_that_follow_each_other_are_as_those_of_writers_of_their_own(writer
         run = Run(number, title=f"run {number}", detectors=["det", "a", "b"])
         keys = {key: {"units": "mm" if number % 2 else "s"} for key in ("det", "motor", "a", "b")}
         descriptor = run.descriptor(keys)
-        data = {key: number + 0.5 for key in keys}
+        data = dict.fromkeys(keys, number + 0.5)
         by.file_name = tmp_path / name
         feed(by, [run.start(), descriptor, run.event(descriptor, **data), run.stop()])
         result = only(by.wait_writer())
@@ -340,6 +340,7 @@ def test_hinted_classes_and_the_orientation_of_a_diffractometer_are_kept(writer)
 
 def test_events_that_come_faster_than_they_are_written_are_all_there(writer, caplog, monkeypatch):
     monkeypatch.setattr("nexus_writer_service.bluesky.queue._TOGETHER", 5_000)
+    monkeypatch.setattr("nexus_writer_service.sources.bluesky.batches.BLOCK", 64)
     queue = writer._engine._queue
     queue._budget, queue._enough = 20_000, 5_000
     run = Run()

@@ -160,7 +160,12 @@ def test_groups_whose_own_attributes_are_swapped(tmp_path, names):
 def test_groups_that_differ_in_their_targets_are_copies(tmp_path, monkeypatch):
     copied = []
     copy = Templates.copy
-    monkeypatch.setattr(Templates, "copy", lambda *given: copied.append(copy(*given)) or copied[-1])
+
+    def counted(*given):
+        copied.append(copy(*given))
+        return copied[-1]
+
+    monkeypatch.setattr(Templates, "copy", counted)
     file = NexusFile.open(str(tmp_path / "file.h5"))
     for name in "abcd":
         data = stream(attributes={"target": f"/{name}/data", "units": "mm"})

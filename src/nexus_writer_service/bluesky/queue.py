@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import IO, Any, Final
 
-from nexus_writer_service.sources.bluesky.batches import BLOCK, EVENTS, Events
+from nexus_writer_service.sources.bluesky.batches import EVENTS, Events
 
 _log = logging.getLogger(__name__)
 
@@ -73,8 +73,8 @@ class DocumentQueue:
         self._urgent = False
         self._woken = False
         """Who takes was told that there is enough, which is the time for a pause."""
-        self._blocks = 0
-        """Packed since the last pause."""
+        self._packed = 0
+        """Events since the last pause."""
         self._paused = time.monotonic()
         self._awake = False
         """Who takes was told that there is something."""
@@ -117,14 +117,16 @@ class DocumentQueue:
         """
         # Without a lock: to take one costs more than all else. Nothing is lost by that, because who
         # closes ``events`` does so before looking into them.
-        uid = document["descriptor"]
-        events = self._gathering.get(uid)
+        events = self._gathering.get(document["descriptor"])
         if events is None:
-            self._begin(uid, document)
+            self._begin(document)
             return
-        newest = events.newest
-        newest.append(document)
-        if len(newest) >= BLOCK or events.closed:
+        try:
+            look = events.add(document)
+        except LookupError:
+            self.put(("event", document, None))
+            return
+        if look:
             self._look_at(events)
 
     def _look_at(self, events: Events) -> None:
@@ -134,46 +136,48 @@ class DocumentQueue:
             if late is None:
                 self._pack(events)
         if late is None:
-            self._let_others_work()
-            return
-        for document in late:
-            self._begin(events.descriptor, document)
+            self._let_others_work(events.block)
+        elif late:
+            more = events.another(events.nbytes)
+            more.newest += late
+            self.put((EVENTS, more, None))
 
-    def _let_others_work(self) -> None:
-        """Pause when events come without a pause.
+    def _let_others_work(self, count: int) -> None:
+        """Pause when events come without a pause, of which these are some more.
 
         Who puts them keeps Python's lock to itself: the threads that write wait 5 ms each time that
         they ask for it, and find most of a run undone when it stops.
         """
-        self._blocks += 1
-        count = self._blocks * BLOCK
-        if self._woken or count >= _UNTIL_PAUSE:
-            if time.monotonic() - self._paused < count / _FLOOD:
+        self._packed += count
+        if self._woken or self._packed >= _UNTIL_PAUSE:
+            if time.monotonic() - self._paused < self._packed / _FLOOD:
                 time.sleep(_PAUSE)
-            self._paused, self._blocks, self._woken = time.monotonic(), 0, False
+            self._paused, self._packed, self._woken = time.monotonic(), 0, False
 
-    def _begin(self, uid: Any, document: Any) -> None:
+    def _begin(self, document: Any) -> None:
         """Gather events of a descriptor, from this one on, if they can be."""
-        described, size = self._described.get(uid), _size_of(document)
-        data = document["data"]
-        if described is None or size > _LARGEST or not isinstance(data, Mapping):
+        described, size = self._described.get(document["descriptor"]), _size_of(document)
+        if described is None or size > _LARGEST:
             self.put(("event", document, None))
             return
-        events = described.another()
-        if not all(type(one) is float for one in data.values()):
-            events.nbytes = size
-        events.newest.append(document)
+        try:
+            plain = all(type(one) is float for one in document["data"].values())
+            events = described.another(None if plain else size)
+            events.add(document)
+        except (LookupError, TypeError, AttributeError):
+            self.put(("event", document, None))
+            return
         self.put((EVENTS, events, None))
 
     def _pack(self, events: Events) -> None:
         """Account for events in blocks: one at a time would cost as much as to take them."""
         events.pack()
         if self._last:  # they are among these: others were closed when the first of them came
-            self._last_bytes += BLOCK * events.nbytes
+            self._last_bytes += events.block * events.nbytes
             if self._last_bytes > _TOGETHER:
                 self._spill_last()
             return
-        self._held += BLOCK * events.nbytes
+        self._held += events.block * events.nbytes
         if self._held > self._budget:
             self._close_all()
         if self._held > self._enough and not self._told:

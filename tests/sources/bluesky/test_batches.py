@@ -3,6 +3,7 @@
 import pickle
 import sys
 import threading
+from typing import Self
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from tests.support_bluesky import Run
 
 from nexus_writer_service.bluesky.queue import DocumentQueue
 from nexus_writer_service.model.events import Points
-from nexus_writer_service.sources.bluesky.batches import BLOCK, EVENTS, Batch, Events
+from nexus_writer_service.sources.bluesky.batches import BLOCK, EVENTS, Events
 from nexus_writer_service.sources.bluesky.documents import Translator
 
 KEYS = ("a", "b")
@@ -31,9 +32,9 @@ class OneStream:
         """Events as they are kept."""
         events = Events.of(self.descriptor[1])
         assert events is not None
-        for document in self.events(*data):
-            events.newest.append(document)
-            if len(events.newest) == BLOCK:
+        for number, document in enumerate(self.events(*data), 1):
+            assert events.add(document) == (number % BLOCK == 0)
+            if number % BLOCK == 0:
                 events.pack()
         return events
 
@@ -48,19 +49,14 @@ def queue_of(*streams):
 
 def numbers(events):
     """The seq_num of all events."""
-    return [
-        number
-        for part in events.parts()
-        for number in (
-            part.numbers if isinstance(part, Batch) else [one["seq_num"] for one in part]
-        )
-    ]
+    batch = events.batch()
+    return [] if batch is None else [*batch.numbers]
 
 
 def test_floats_are_kept_as_numbers():
     count = 2 * BLOCK + 3
     data = [{"a": number / 2, "b": -1.0 - number} for number in range(count)]
-    (batch,) = OneStream().gathered(*data).parts()
+    batch = OneStream().gathered(*data).batch()
     assert [*batch.numbers] == list(range(1, count + 1))
     assert {key: column.dtype for key, column in batch.data.items()} == dict.fromkeys(KEYS, float)
     for key in KEYS:
@@ -70,20 +66,49 @@ def test_floats_are_kept_as_numbers():
 
 @pytest.mark.parametrize("value", [1, True, np.float64(1.5), np.float32(1.5), "1.5", None])
 def test_what_is_no_float_stays_what_it_is(value):
-    (batch,) = OneStream().gathered(*[BOTH] * BLOCK, {"a": 1.0, "b": value}).parts()
+    batch = OneStream().gathered(*[BOTH] * BLOCK, {"a": 1.0, "b": value}).batch()
     assert batch.data["b"][-1] is value
     assert list(batch.data["a"]) == [1.0] * (BLOCK + 1)
 
 
-@pytest.mark.parametrize("odd", [{"a": 1.0}, {"a": 1.0, "c": 2.0}, {**BOTH, "c": 3.0}])
-def test_events_with_other_keys_stay_documents_in_their_place(odd):
-    data = [*[BOTH] * BLOCK, odd, *[BOTH] * BLOCK]
-    events = OneStream().gathered(*data)
-    first, others, last = [*events.parts(), None][:3]
-    assert isinstance(first, Batch)
-    assert [one["data"] for one in others] == data[BLOCK : 2 * BLOCK]
-    assert (last.numbers if last else [others[-1]["seq_num"]])[-1] == 2 * BLOCK + 1
-    assert numbers(events) == list(range(1, 2 * BLOCK + 2))
+@pytest.mark.parametrize("odd", [{"a": 1.0}, {"a": 1.0, "c": 2.0}, {**BOTH, "c": 3.0}, {}])
+@pytest.mark.parametrize("first", [0, 1, BLOCK])
+def test_events_with_other_keys_stay_documents_in_their_place(odd, first):
+    stream = OneStream()
+    queue = queue_of(stream)
+    for document in stream.events(*[BOTH] * first, odd, *[BOTH] * BLOCK):
+        queue.put_event(document)
+    *before, (name, document, _), (_, after, _) = queue.take(0.0, 0.0)
+    assert [number for _, one, _ in before for number in numbers(one)] == [*range(1, first + 1)]
+    assert (name, document["data"], document["seq_num"]) == ("event", odd, first + 1)
+    assert numbers(after) == [*range(first + 2, first + BLOCK + 2)]
+
+
+@pytest.mark.parametrize("part", ["data", "timestamps", "seq_num"])
+@pytest.mark.parametrize("first", [True, False])
+def test_an_event_that_is_none_is_left_to_who_looks_closely(part, first):
+    stream = OneStream()
+    queue = queue_of(stream)
+    good, bad, last = stream.events(BOTH, BOTH, BOTH)
+    del bad[part]
+    for document in [bad, last] if first else [good, bad, last]:
+        queue.put_event(document)
+    found = queue.take(0.0, 0.0)
+    assert [name for name, *_ in found] == ([] if first else [EVENTS]) + ["event", EVENTS]
+    assert found[-2][1] is bad
+
+
+def test_what_others_do_to_an_event_later_does_not_count():
+    stream = OneStream()
+    queue = queue_of(stream)
+    documents = stream.events(BOTH, BOTH)
+    for document in documents:
+        queue.put_event(document)
+        document["data"]["a"] = "filled"
+        document["timestamps"].clear()
+    ((_, events, _),) = queue.take(0.0, 0.0)
+    batch = events.batch()
+    assert batch.data["a"].tolist() == [1.0, 1.0]
 
 
 def test_events_are_gathered_until_they_are_taken():
@@ -139,10 +164,10 @@ def test_an_event_that_comes_when_its_events_were_just_taken_is_put_once_more():
     gathering = queue._gathering  # the moment cannot be met from outside
     events = gathering[stream.descriptor[1]["uid"]]
 
-    class Meanwhile(list[dict[str, object]]):
-        def append(self, document):
+    class Meanwhile(list[object]):
+        def __iadd__(self, row) -> Self:  # type: ignore[misc]
             taken.extend(queue.take(0.0, 0.0))
-            super().append(document)
+            return super().__iadd__(row)
 
     events.newest = Meanwhile(events.newest)
     queue.put_event(second)
@@ -163,6 +188,7 @@ def test_events_of_one_stream_stay_in_order_also_with_two_descriptors(name, item
 
 def test_beyond_the_budget_nothing_that_was_gathered_is_lost(monkeypatch):
     monkeypatch.setattr("nexus_writer_service.bluesky.queue._TOGETHER", 3000)
+    monkeypatch.setattr("nexus_writer_service.sources.bluesky.batches.BLOCK", 64)
     stream = OneStream()
     queue = DocumentQueue(budget=3000)
     queue.put((*stream.descriptor, None))
@@ -188,7 +214,8 @@ def test_events_of_other_keys_than_those_of_their_run_are_told(keys):
     events = Events.of({**stream.descriptor[1], "data_keys": {key: {} for key in keys}})
     assert events is not None
     for document in stream.events(dict.fromkeys(keys, 1.0)):
-        events.newest.append(document)
+        events.add(document)
+    events.close()
     again = pickle.loads(pickle.dumps(events))  # noqa: S301 - as when it is spilled
     told = translator.feed([(EVENTS, again)])
     assert {one.channel for one in told if isinstance(one, Points)} == {

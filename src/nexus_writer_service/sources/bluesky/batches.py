@@ -1,8 +1,9 @@
 """Events of one descriptor, turned into the values of each data key."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain, groupby, pairwise
+from itertools import chain, pairwise
 from operator import itemgetter
 from struct import pack
 from typing import Any, Final, Self
@@ -15,12 +16,14 @@ Document = Mapping[str, Any]
 
 EVENTS: Final = "events"
 """Stands where documents have their name, for ``Events``."""
-BLOCK: Final = 64
-"""Events that are best packed at once, while they are in the processor's cache."""
+BLOCK: Final = 512
+"""Most events that are packed at once: fewer cost more when others used the processor meanwhile."""
+_BLOCK_BYTES: Final = 1 << 18
+"""Bytes of events that are packed in any case, and so accounted for."""
 _EVENT_BYTES: Final = 64
 _KEY_BYTES: Final = 24
 
-_parts, _number = itemgetter("data", "timestamps"), itemgetter("seq_num")
+_parts = itemgetter("seq_num", "data", "timestamps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +38,44 @@ class Batch:
 
 
 class Events:
-    """Events of one descriptor: of those that have all of its data keys and no others, the values.
+    """Events of one descriptor that have all of its data keys and no others: their values.
 
-    To keep these takes a tenth of the memory of the documents, and less time later.
+    These take a tenth of the memory of the documents, and less time later. They are taken out of
+    each document when it comes, while it is in the processor's cache; and who keeps none lets the
+    next one have its memory.
 
     Args:
         descriptor: uid.
         stream: the run and the name of their stream.
         keys: of the descriptor.
+        nbytes: memory that an event takes, roughly; None: that of numbers.
     """
 
-    def __init__(self, descriptor: str, stream: tuple[str, str], keys: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        descriptor: str,
+        stream: tuple[str, str],
+        keys: tuple[str, ...],
+        nbytes: int | None = None,
+    ) -> None:
         self.descriptor = descriptor
         self.stream = stream
         self.keys = keys
-        self.nbytes = _EVENT_BYTES + len(keys) * _KEY_BYTES
+        self.nbytes = nbytes or _EVENT_BYTES + len(keys) * _KEY_BYTES
         """Memory that one more event takes, roughly."""
-        self.newest: list[Document] = []
-        """Those that are not packed; to be added to, and packed whenever they are a block. It
-        stays the same list, so that who adds needs no lock."""
+        self.block = max(1, min(BLOCK, _BLOCK_BYTES // self.nbytes))
+        """How many are packed at once."""
+        self.newest: list[Any] = []
+        """Those that are not packed, behind each other: number, values, time stamps. It stays the
+        same list, and an event comes in one step, so that who adds needs no lock."""
         self.closed = False
         """Who adds one more has to look whether it was too late."""
-        self._blocks: list[_Block | list[Document]] = []
+        self._pick = _picker(keys)
+        self._room = self.block * (1 + 2 * len(keys))
+        self._blocks: list[_Block] = []
+
+    def __reduce__(self) -> Any:
+        return _again, (self.descriptor, self.stream, self.keys, self._blocks)
 
     @classmethod
     def of(cls, descriptor: Document) -> Self | None:
@@ -73,40 +92,52 @@ class Events:
         stream = str(descriptor["run_start"]), str(descriptor["name"])
         return cls(str(descriptor["uid"]), stream, keys)
 
-    def another(self) -> Self:
-        """The same without events."""
-        return type(self)(self.descriptor, self.stream, self.keys)
+    def another(self, nbytes: int | None = None) -> Self:
+        """The same without events, for some that take other memory."""
+        return type(self)(self.descriptor, self.stream, self.keys, nbytes)
+
+    def add(self, document: Document) -> bool:
+        """Take an event.
+
+        Returns:
+            Whether to look at them: there are enough to be packed, or it came too late.
+
+        Raises:
+            LookupError: it has other keys; it is not taken.
+            TypeError: it is no event; it is not taken.
+        """
+        number, data, stamps = _parts(document)
+        if not len(data) == len(stamps) == len(self.keys):
+            raise LookupError("an event has other keys than its descriptor")
+        pick, newest = self._pick, self.newest
+        newest += (number,) + pick(data) + pick(stamps)  # noqa: RUF005 - a fifth faster
+        return len(newest) >= self._room or self.closed
 
     def pack(self) -> None:
-        """Keep of the newest events only what they have, if they are alike."""
-        if documents := self.take():
-            self._blocks.append(_packed(documents, self.keys) or documents)
+        """Make numbers of the newest events, where they are floats."""
+        if rows := self.take():
+            self._blocks.append(_packed(rows, 1 + 2 * len(self.keys)))
 
-    def take(self) -> list[Document]:
+    def take(self) -> list[Any]:
         """Take the newest events away; those that are added meanwhile stay."""
-        documents = self.newest[:]
-        del self.newest[: len(documents)]
-        return documents
+        rows = self.newest[:]
+        del self.newest[: len(rows)]
+        return rows
 
     def close(self) -> None:
         """Pack what was added up to now; from now on ``closed`` tells who adds."""
         self.closed = True
         self.pack()
 
-    def parts(self) -> Iterator["Batch | list[Document]"]:
-        """All of them in order: column by column, or as documents those that are not alike."""
+    def batch(self) -> Batch | None:
+        """All of them, column by column; None if there are none."""
         if not self.closed:  # else what comes late is for who adds it
             self.pack()
-        for alike, blocks in groupby(self._blocks, lambda one: isinstance(one, _Block)):
-            if alike:
-                yield self._batch([block for block in blocks if isinstance(block, _Block)])
-            else:
-                yield [*chain.from_iterable(block for block in blocks if isinstance(block, list))]
-
-    def _batch(self, blocks: Sequence["_Block"]) -> Batch:
+        blocks, keys = self._blocks, self.keys
+        if not blocks:
+            return None
         numbers = _joined([block.numbers for block in blocks])
         tables = [block.table for block in blocks if isinstance(block.table, np.ndarray)]
-        keys = self.keys
         if len(tables) == len(blocks):
             columns = _turned(tables, 2 * len(keys))
             data = dict(zip(keys, columns, strict=False))
@@ -115,6 +146,16 @@ class Events:
             )
         values, stamps = zip(*(block.halves(len(keys)) for block in blocks), strict=True)
         return Batch(self.descriptor, numbers, _columns(keys, values), _columns(keys, stamps))
+
+
+def _again(
+    descriptor: str, stream: tuple[str, str], keys: tuple[str, ...], blocks: list["_Block"]
+) -> Events:
+    """Events that were packed, out of the temporary file."""
+    events = Events(descriptor, stream, keys)
+    events.closed = True
+    events._blocks = blocks  # noqa: SLF001 - of this module
+    return events
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,22 +182,30 @@ def event_keys(described: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _packed(documents: Sequence[Document], keys: tuple[str, ...]) -> _Block | None:
-    """What events have, if they have all keys and no others."""
+def _picker(keys: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """Takes the values of all keys out of a mapping."""
+    if len(keys) != 1:
+        return itemgetter(*keys)
+    (key,) = keys
+    return lambda values: (values[key],)
+
+
+def _packed(rows: list[Any], width: int) -> _Block:
+    """Events as a block.
+
+    Args:
+        rows: number, values and time stamps, event by event; changed.
+        width: how many items that are for each.
+    """
     # In as few steps as can be: whoever puts events waits meanwhile.
-    pick: Callable[[Document], Any] = itemgetter(*keys)
-    try:
-        parts = [*chain.from_iterable(map(_parts, documents))]
-        if {*map(len, parts)} != {len(keys)}:
-            return None
-        picked = map(pick, parts)
-        values = [*chain.from_iterable(picked)] if len(keys) > 1 else [*picked]
-        numbers = [*map(_number, documents)]
+    numbers = rows[::width]
+    del rows[::width]
+    table = _floats(rows)
+    with suppress(TypeError):
         expected = range(numbers[0], numbers[0] + len(numbers))
-        follow = numbers == [*expected]
-    except (LookupError, TypeError, ValueError):
-        return None  # it is for those who look at it closely
-    return _Block(expected if follow else numbers, _floats(values))
+        if numbers == [*expected]:
+            return _Block(expected, table)
+    return _Block(numbers, table)
 
 
 def _joined(numbers: Sequence[Sequence[Any]]) -> Sequence[Any]:

@@ -110,14 +110,12 @@ class RunState:
     def events(self, events: Events) -> list[ScanEvent]:
         """Many events of one descriptor, which need not wait."""
         told = self.flush()
+        batch = events.batch()
+        if batch is None:
+            return told
         stream = self._stream(events.descriptor)
-        for part in events.parts():
-            if isinstance(part, Batch):
-                self._undescribed(stream, part)
-                told += self._told(stream, stream.take(part))
-            else:
-                told += self._batched(events.descriptor, part)
-        return told
+        self._undescribed(stream, batch)
+        return [*told, *self._told(stream, stream.take(batch))]
 
     def page(self, document: Document) -> list[ScanEvent]:
         """Many events of one descriptor."""
