@@ -8,7 +8,8 @@ from tests.support_hdf5 import root, seen, stream
 from nexus_writer_service.hdf5.failures import FAILURES
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.hdf5.known import Known
-from nexus_writer_service.model.tree import Dataset, Group, Instead
+from nexus_writer_service.hdf5.values import write_all
+from nexus_writer_service.model.tree import Dataset, Group, Instead, SoftLink
 
 pytestmark = pytest.mark.nonconforming("trees that try the file, not NeXus")
 
@@ -165,3 +166,62 @@ def test_scans_of_more_groups_than_are_kept_open_are_complete(tmp_path):
             ["data", "more", "n"]
         ] * 300
         assert [reader[f"c/d{n}/n"][()] for n in range(100)] == list(range(100))
+
+
+# -------------------------------------------------------------------------- datasets made before
+
+
+def test_a_text_that_is_there_already_is_not_written_again(file, monkeypatch):
+    assert file.merge(root(a=Group({"status": Dataset("RUNNING"), "n": Dataset(1)}))) == ()
+    written = []
+
+    def counted(dataset, array):
+        written.append(array)
+        write_all(dataset, array)
+
+    monkeypatch.setattr("nexus_writer_service.hdf5.merge.write_all", counted)
+    for status in ("RUNNING", "SUCCEEDED", "SUCCEEDED", "RUNNING"):
+        assert file.merge(below("/a/status", Dataset(status))) == ()
+    assert [str(array) for array in written] == ["SUCCEEDED", "RUNNING"]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        lambda file: file.merge(below("/a/x", Instead(None))),
+        lambda file: file.merge(below("/a", Instead(Group({"y": Dataset("y")})))),
+        lambda file: file.merge(below("/a/x", SoftLink("y"))),
+        lambda file: file.merge(below("/a/x", Instead(stream()))),
+        lambda file: file.edit(lambda h5: h5["a"].pop("x")),
+        lambda file: file.edit(lambda h5: h5["a/x"].write_direct(np.array("z", object))),
+    ],
+    ids=["away", "away with its group", "link", "stream", "taken by others", "changed by others"],
+)
+def test_what_took_the_place_of_a_dataset_is_not_taken_for_it(file, between):
+    tree = root(a=Group({"x": Dataset("x"), "y": Dataset("y")}, {"NX_class": "NXlog"}))
+    assert file.merge(tree) == ()
+    between(file)
+    assert file.merge(below("/a/x", Dataset("x"))) == ()
+    file.close()
+    with h5py.File(file.path) as reader:
+        assert reader["a/x"].asstr()[()] == "x"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [("x", "y"), ("x", 1), (1, 2), (1, 2.0), (1.0, "x"), ([1, 2], [3, 4]), ([1], [1, 2]), (1, True)],
+)
+@pytest.mark.parametrize("units", [{}, {"units": "mm"}])
+def test_a_dataset_that_is_known_gets_the_type_value_and_attributes_of_the_newest_node(
+    file, values, units
+):
+    one, other = values
+    assert file.merge(root(a=Group({"x": Dataset(one)}))) == ()
+    assert file.merge(below("/a/x", Dataset(one, units))) == ()
+    assert file.merge(below("/a/x", Dataset(other))) == ()
+    file.close()
+    with h5py.File(file.path) as reader:
+        assert dict(reader["a/x"].attrs) == units
+        found = reader["a/x"].asstr()[()] if isinstance(other, str) else reader["a/x"][()]
+        assert np.array_equal(found, other)
+        assert np.asarray(found).dtype.kind == np.asarray(other).dtype.kind

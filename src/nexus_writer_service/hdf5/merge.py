@@ -266,6 +266,7 @@ class Merge:
 
     def _growing_dataset(self, here: Any, path: str, node: GrowingNode, kind: Kind) -> None:
         _refuse_group(path, kind)
+        self._known.forget(path)
         if kind is Kind.DATASET:
             dataset = self._growing.open(here, path.rpartition("/")[2], node)
             if path not in self._growing:
