@@ -12,6 +12,7 @@ from tests.support_same_file import TIMES, differences
 from tests.support_waiting import wait_for
 
 from nexus_writer_service.bluesky import NXWriter
+from nexus_writer_service.hdf5.templates import Templates
 from nexus_writer_service.model.verdict import Outcome
 from nexus_writer_service.service.scribe import Scribe
 
@@ -74,6 +75,22 @@ def test_runs_that_follow_each_other_are_as_those_of_writers_of_their_own(writer
         assert differences(together, alone, ignored=ignored) == []
         together.unlink()
         alone.unlink()
+
+
+def test_runs_that_follow_each_other_share_templates(writer, monkeypatch):
+    copied = []
+    copy = Templates.copy
+
+    def counted(templates, here, name, like):
+        copied.append((name, copy(templates, here, name, like)))
+        return copied[-1][1]
+
+    monkeypatch.setattr(Templates, "copy", counted)
+    for number in range(1, 4):
+        feed(writer, scan(Run(number)))
+        assert only(writer.wait_writer()).ok
+        wait_for(lambda: writer._engine._thread is None)  # which begins anew with the next run
+    assert [done for name, done in copied if name == "entry"] == [False, False, True]
 
 
 def test_a_data_key_comes_with_its_first_value_and_its_group_is_never_without(writer):

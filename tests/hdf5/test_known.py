@@ -9,7 +9,7 @@ from nexus_writer_service.hdf5.failures import FAILURES
 from nexus_writer_service.hdf5.file import NexusFile
 from nexus_writer_service.hdf5.known import Known
 from nexus_writer_service.hdf5.values import write_all
-from nexus_writer_service.model.tree import Dataset, Group, Instead, SoftLink
+from nexus_writer_service.model.tree import Dataset, Group, Instead, SoftLink, VirtualDataset
 
 pytestmark = pytest.mark.nonconforming("trees that try the file, not NeXus")
 
@@ -205,6 +205,17 @@ def test_what_took_the_place_of_a_dataset_is_not_taken_for_it(file, between):
     file.close()
     with h5py.File(file.path) as reader:
         assert reader["a/x"].asstr()[()] == "x"
+
+
+def test_values_are_not_written_through_a_map_that_took_the_place_of_a_dataset(file):
+    assert file.merge(root(a=Group({"x": Dataset(np.arange(3.0))}))) == ()
+    mapped = VirtualDataset(np.dtype(float), (3,), ())
+    assert file.merge(below("/a/x", mapped)) == ()
+    assert file.merge(below("/a/x", Dataset(np.arange(3.0) + 1))) == ()
+    file.close()
+    with h5py.File(file.path) as reader:
+        assert not reader["a/x"].is_virtual
+        assert reader["a/x"][()].tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
