@@ -93,6 +93,31 @@ def test_runs_that_follow_each_other_share_templates(writer, monkeypatch):
     assert [done for name, done in copied if name == "entry"] == [False, False, True]
 
 
+def test_a_run_that_begins_while_the_threads_of_the_last_one_end_is_complete(writer, monkeypatch):
+    ending, begun = threading.Event(), threading.Event()
+    stop = Scribe.stop
+
+    def slowly(scribe):
+        if not ending.is_set():
+            ending.set()
+            assert begun.wait(20)
+        stop(scribe)
+
+    monkeypatch.setattr(Scribe, "stop", slowly)
+    feed(writer, scan(Run(1)))
+    leaving = writer._engine._thread
+    assert only(writer.wait_writer()).ok
+    assert ending.wait(20)
+    run = Run(2)
+    descriptor = run.descriptor(["det"])
+    feed(writer, [run.start(), descriptor, run.event(descriptor, det=1.0)])
+    wait_for(lambda: writer._engine._open)
+    begun.set()
+    leaving.join(20)
+    feed(writer, [run.event(descriptor, det=2.0), run.stop()])
+    assert only(writer.wait_writer(20)).verdict.summary == "complete: 2 points in 1 channels"
+
+
 def test_a_data_key_comes_with_its_first_value_and_its_group_is_never_without(writer):
     run = Run()
     descriptor = run.descriptor(["det", "late"])

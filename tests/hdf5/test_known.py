@@ -220,7 +220,16 @@ def test_values_are_not_written_through_a_map_that_took_the_place_of_a_dataset(f
 
 @pytest.mark.parametrize(
     "values",
-    [("x", "y"), ("x", 1), (1, 2), (1, 2.0), (1.0, "x"), ([1, 2], [3, 4]), ([1], [1, 2]), (1, True)],
+    [
+        ("x", "y"),
+        ("x", 1),
+        (1, 2),
+        (1, 2.0),
+        (1.0, "x"),
+        ([1, 2], [3, 4]),
+        ([1], [1, 2]),
+        (1, True),
+    ],
 )
 @pytest.mark.parametrize("units", [{}, {"units": "mm"}])
 def test_a_dataset_that_is_known_gets_the_type_value_and_attributes_of_the_newest_node(

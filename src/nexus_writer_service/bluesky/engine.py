@@ -168,11 +168,13 @@ class Engine:
 
     def close(self, reason: str) -> None:
         """End the threads: runs that go on are left as interrupted, with all their points."""
-        thread = self._thread
-        if thread is not None:
+        with self._changed:
+            thread = self._thread
+            if thread is None:
+                return
             self._stop = reason
-            self._queue.put(("", None, None), urgent=True)
-            thread.join()
+        self._queue.put(("", None, None), urgent=True)
+        thread.join()
 
     def _awake(self) -> None:
         with self._changed:
@@ -205,15 +207,15 @@ class Engine:
         with self._changed:
             if self._open or len(self._queue):
                 return False
-            self._thread = None
+            self._thread = self._stop = None
             return True
 
     def _abandon(self) -> None:
-        """Nothing more is written: who waits is told."""
+        """Nothing more is written: who waits is told. What another thread has begun is its own."""
         with self._changed:
-            if self._thread is threading.current_thread():
-                self._thread = None
-            self._stop = None
+            if self._thread is not threading.current_thread():
+                return
+            self._thread = self._stop = None
             for uid in list(self._open):
                 one = self._open.pop(uid)
                 verdict = Verdict(Outcome.INTERRUPTED, ("the writer was ended",))
