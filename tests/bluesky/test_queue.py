@@ -1,6 +1,7 @@
 """Documents wait in order, in memory and beyond it in a file."""
 
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -142,8 +143,9 @@ def small(uid, number):
 def test_who_floods_it_with_events_pauses_now_and_then(rate, budget, pauses, monkeypatch):
     now = 0.0
     slept: list[float] = []
-    monkeypatch.setattr("nexus_writer_service.bluesky.queue.time.monotonic", lambda: now)
-    monkeypatch.setattr("nexus_writer_service.bluesky.queue.time.sleep", slept.append)
+    # Not the functions themselves: threads that other tests have left sleep, too.
+    clock = SimpleNamespace(monotonic=lambda: now, sleep=slept.append)
+    monkeypatch.setattr("nexus_writer_service.bluesky.queue.time", clock)
     queue = DocumentQueue(budget)
     queue.put(("descriptor", described("d"), None))
     found = []
