@@ -16,7 +16,7 @@ Document = Mapping[str, Any]
 
 EVENTS: Final = "events"
 """Stands where documents have their name, for ``Events``."""
-BLOCK: Final = 512
+BLOCK: Final = 128
 """Most events that are packed at once: fewer cost more when others used the processor meanwhile."""
 _BLOCK_BYTES: Final = 1 << 18
 """Bytes of events that are packed in any case, and so accounted for."""
