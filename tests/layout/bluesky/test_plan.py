@@ -7,6 +7,7 @@ from tests.support_bluesky import Run
 
 from nexus_writer_service.layout.bluesky import BlueskyOptions, plan
 from nexus_writer_service.model.events import Ended
+from nexus_writer_service.model.tree import Group, at, merged
 from nexus_writer_service.sources.bluesky.documents import Translator
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -45,3 +46,25 @@ def test_what_was_not_known_before_comes_with_the_end(tmp_path):
     tree = plan(begun, BlueskyOptions()).finish(over, NOW)[path]
     assert {"run_stop", "streams"} <= set(below(tree, *BLUESKY).children)
     assert "data" in below(tree, "entry").children
+
+
+def test_a_data_key_is_made_once_with_its_first_value(tmp_path):
+    path = str(tmp_path / "run.h5")
+    begun, described, _ = told(path)
+    made = plan(described, BlueskyOptions(), plan(begun, BlueskyOptions()).tree)
+    assert below(made.start(NOW)[path], *BLUESKY, "streams", "primary").children == {}
+    det = below(made.first_points(["primary/det"])[path], *BLUESKY, "streams", "primary", "det")
+    assert set(det.children) == {"value", "EPOCH", "time"}
+    assert {"NX_class": "NXdata", "signal": "value"}.items() <= det.attributes.items()
+
+
+def test_what_changes_of_a_data_key_that_is_there_is_told(tmp_path):
+    path = str(tmp_path / "run.h5")
+    _, described, _ = told(path)
+    whole = plan(described, BlueskyOptions())
+    changed = plan(described, BlueskyOptions(), whole.tree)
+    vars(changed)["tree"] = merged(
+        whole.tree, at(f"{'/'.join(BLUESKY)}/streams/primary/det", Group({}, {"axes": ["x"]}))
+    )
+    streams = below(changed.start(NOW)[path], *BLUESKY, "streams")
+    assert below(streams, "primary", "det").attributes["axes"] == ["x"]

@@ -201,7 +201,7 @@ def _packed(rows: list[Any], width: int) -> _Block:
     numbers = rows[::width]
     del rows[::width]
     table = _floats(rows)
-    with suppress(TypeError):
+    with suppress(TypeError, ValueError):  # they are for those who look at them closely
         expected = range(numbers[0], numbers[0] + len(numbers))
         if numbers == [*expected]:
             return _Block(expected, table)
