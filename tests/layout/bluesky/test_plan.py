@@ -6,6 +6,7 @@ from typing import Any
 from tests.support_bluesky import Run
 
 from nexus_writer_service.layout.bluesky import BlueskyOptions, plan
+from nexus_writer_service.model.description import ChannelName
 from nexus_writer_service.model.events import Ended
 from nexus_writer_service.model.tree import Group, at, merged
 from nexus_writer_service.sources.bluesky.documents import Translator
@@ -53,7 +54,8 @@ def test_a_data_key_is_made_once_with_its_first_value(tmp_path):
     begun, described, _ = told(path)
     made = plan(described, BlueskyOptions(), plan(begun, BlueskyOptions()).tree)
     assert below(made.start(NOW)[path], *BLUESKY, "streams", "primary").children == {}
-    det = below(made.first_points(["primary/det"])[path], *BLUESKY, "streams", "primary", "det")
+    tree = made.first_points([ChannelName("primary/det")])[path]
+    det = below(tree, *BLUESKY, "streams", "primary", "det")
     assert set(det.children) == {"value", "EPOCH", "time"}
     assert {"NX_class": "NXdata", "signal": "value"}.items() <= det.attributes.items()
 

@@ -102,13 +102,15 @@ def test_an_event_that_is_none_is_left_to_who_looks_closely(part, first):
 def test_an_odd_number_is_left_to_who_looks_closely(number):
     stream = OneStream()
     events = Events.of(stream.descriptor[1])
+    assert events is not None
     good, bad, last = stream.events(BOTH, BOTH, BOTH)
     for document in (good, {**bad, "seq_num": number}, last):
         events.add(document)
     batch = events.batch()
+    assert batch is not None
     assert batch.numbers[0] == 1
     assert batch.numbers[1] is number
-    assert batch.data["a"].tolist() == [1.0] * 3
+    assert list(batch.data["a"]) == [1.0] * 3
 
 
 def test_what_others_do_to_an_event_later_does_not_count():
